@@ -1,0 +1,46 @@
+# Every target sets itself up: it makes the environment .venv when that is missing or out of date.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint types docs notebooks bench clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: .venv/.installed ## train a small CNN on real digits and write report/index.html
+	$(BIN)/mcdrop demo --output report --force
+
+test: .venv/.installed ## run the tests and the examples in the docstrings
+	$(BIN)/python -m pytest --doctest-modules mcdrop tests
+
+lint: .venv/.installed ## check style and formatting
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: .venv/.installed ## check the types
+	$(BIN)/mypy
+
+docs: .venv/.installed-docs ## build the documentation into site/
+	$(BIN)/mkdocs build --strict --config-file .mkdocs.yml
+
+notebooks: .venv/.installed-notebooks ## run the notebooks in examples/ from top to bottom
+	$(BIN)/python examples/run.py
+
+bench: .venv/.installed ## run the benchmarks
+	$(BIN)/python -m benchmarks
+
+clean: ## remove everything that was built, except .venv
+	rm -rf report site build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find mcdrop tests benchmarks -name __pycache__ -prune -exec rm -rf {} +
+
+.venv/.installed: pyproject.toml constraints.txt
+	@echo "Setting up .venv; the first time this takes a few minutes."
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(INSTALL) -e '.[test]'
+	@touch $@
+
+.venv/.installed-%: .venv/.installed
+	$(INSTALL) -e '.[$*]'
+	@touch $@
