@@ -1,0 +1,174 @@
+"""Weighted statistics that depend on the order of a score: detection and selective prediction.
+
+Tied scores are never ordered by chance. Areas take the expected value over all orders of a
+tied group; thresholds accept a tied group as a whole or not at all.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import digamma
+
+from mcdrop.metrics._weighted import (
+    FloatArray,
+    Statistic,
+    TiedGroups,
+    divide,
+    group_ties,
+    in_row_blocks,
+)
+
+RELATIVE_TOLERANCE = 1e-12
+"""Slack, as a share of the total weight, for comparing sums that rounding has touched."""
+
+
+def auroc_statistic(score: FloatArray, positive: NDArray[np.bool_]) -> Statistic:
+    """Returns the area under the ROC curve; NaN when one of the two kinds is absent.
+
+    Args:
+        score: Shape (n,); higher should mean positive.
+        positive: Shape (n,).
+    """
+    groups = group_ties(score)
+
+    def auroc(weights: FloatArray) -> FloatArray:
+        positives = groups.sums(weights * positive)
+        negatives = groups.sums(weights) - positives
+        below = np.cumsum(negatives, axis=1) - 0.5 * negatives
+        won = (positives * below).sum(axis=1)
+        return divide(won, positives.sum(axis=1) * negatives.sum(axis=1), np.nan)
+
+    return in_row_blocks(auroc)
+
+
+def _descending(groups: TiedGroups, values: FloatArray) -> FloatArray:
+    """Returns cumulative sums over groups from the highest score downward, shape (R, G)."""
+    return np.asarray(np.cumsum(groups.sums(values)[:, ::-1], axis=1))
+
+
+def average_precision_statistic(score: FloatArray, positive: NDArray[np.bool_]) -> Statistic:
+    """Returns the average precision, the step-wise area under the precision-recall curve."""
+    groups = group_ties(score)
+
+    def average_precision(weights: FloatArray) -> FloatArray:
+        found = _descending(groups, weights * positive)
+        called = _descending(groups, weights)
+        precision = divide(found, called, 0.0)
+        gained = np.diff(found, axis=1, prepend=0.0)
+        total = found[:, -1]
+        area = divide((gained * precision).sum(axis=1), total, np.nan)
+        return np.where(total < called[:, -1], area, np.nan)
+
+    return in_row_blocks(average_precision)
+
+
+def false_positive_rate_statistic(
+    score: FloatArray, positive: NDArray[np.bool_], *, true_positive_rate: float
+) -> Statistic:
+    """Returns the false positive rate at the highest threshold that finds enough positives."""
+    groups = group_ties(score)
+
+    def false_positive_rate(weights: FloatArray) -> FloatArray:
+        found = _descending(groups, weights * positive)
+        called = _descending(groups, weights)
+        total = found[:, -1]
+        needed = true_positive_rate * total - RELATIVE_TOLERANCE * called[:, -1]
+        first = np.argmax(found >= needed[:, np.newaxis], axis=1)
+        rows = np.arange(weights.shape[0])
+        false = called[rows, first] - found[rows, first]
+        rate = divide(false, called[:, -1] - total, np.nan)
+        return np.where(total > 0, rate, np.nan)
+
+    return in_row_blocks(false_positive_rate)
+
+
+def area_under_risk_coverage_statistic(uncertainty: FloatArray, error: FloatArray) -> Statistic:
+    """Returns (1/n) sum_k (mean error of the k most certain), expected over the order of ties.
+
+    Inside a tied group the expected sum of errors grows evenly, so that the sum over its
+    positions k = b+1, ..., a of (E_b + (k - b) e) / k has a closed form in harmonic numbers.
+    Written by the group in which an error sits instead of by k, only groups that hold an
+    error count, and float weights need no positions at all.
+    """
+    groups = group_ties(uncertainty)
+    holds_error = np.add.reduceat(np.abs(error)[groups.order], groups.starts) > 0
+
+    def area(weights: FloatArray) -> FloatArray:
+        sizes = groups.sums(weights)
+        after = np.cumsum(sizes, axis=1)
+        total = after[:, -1:]
+        sizes, after = sizes[:, holds_error], after[:, holds_error]
+        errors = groups.sums(weights * error)[:, holds_error]
+        before = np.maximum(after - sizes, 0.0)
+        harmonic = digamma(after + 1.0)
+        later = errors * (digamma(total + 1.0) - harmonic)
+        rate = divide(errors, sizes, 0.0)
+        inside = errors - rate * before * (harmonic - digamma(before + 1.0))
+        return np.asarray((later + inside).sum(axis=1) / total[:, 0])
+
+    return in_row_blocks(area)
+
+
+def excess_area_under_risk_coverage_statistic(
+    uncertainty: FloatArray, error: FloatArray
+) -> Statistic:
+    """Returns the area minus that of the best order, in which the error is its own score."""
+    area = area_under_risk_coverage_statistic(uncertainty, error)
+    best = area_under_risk_coverage_statistic(error, error)
+
+    def excess(weights: NDArray[Any]) -> FloatArray:
+        # Rounding alone can put the best order a few ulp above an equally good one.
+        return np.maximum(area(weights) - best(weights), 0.0)
+
+    return excess
+
+
+def area_under_generalized_risk_coverage_statistic(
+    uncertainty: FloatArray, error: FloatArray
+) -> Statistic:
+    """Returns the trapezoidal area under (share accepted, sum of accepted errors / n)."""
+    groups = group_ties(uncertainty)
+
+    def area(weights: FloatArray) -> FloatArray:
+        sizes = groups.sums(weights)
+        errors = groups.sums(weights * error)
+        accepted = np.cumsum(errors, axis=1) - 0.5 * errors
+        return np.asarray((accepted * sizes).sum(axis=1) / sizes.sum(axis=1) ** 2)
+
+    return in_row_blocks(area)
+
+
+def coverage_at_risk_statistic(
+    uncertainty: FloatArray, error: FloatArray, *, risk: float
+) -> Statistic:
+    """Returns the largest share that a threshold accepts at a mean error of at most `risk`."""
+    groups = group_ties(uncertainty)
+
+    def coverage(weights: FloatArray) -> FloatArray:
+        accepted = np.cumsum(groups.sums(weights), axis=1)
+        errors = np.cumsum(groups.sums(weights * error), axis=1)
+        limit = risk * accepted
+        allowed = errors <= limit + RELATIVE_TOLERANCE * np.maximum(np.abs(errors), np.abs(limit))
+        return np.asarray(np.where(allowed, accepted, 0.0).max(axis=1) / accepted[:, -1])
+
+    return in_row_blocks(coverage)
+
+
+def risk_at_coverage_statistic(
+    uncertainty: FloatArray, error: FloatArray, *, coverage: float
+) -> Statistic:
+    """Returns the mean error at the smallest threshold that accepts a share of `coverage`."""
+    groups = group_ties(uncertainty)
+
+    def risk(weights: FloatArray) -> FloatArray:
+        accepted = np.cumsum(groups.sums(weights), axis=1)
+        errors = np.cumsum(groups.sums(weights * error), axis=1)
+        needed = (coverage - RELATIVE_TOLERANCE) * accepted[:, -1:]
+        first = np.argmax(accepted >= needed, axis=1)
+        rows = np.arange(weights.shape[0])
+        return np.asarray(errors[rows, first] / accepted[rows, first])
+
+    return in_row_blocks(risk)
