@@ -1,0 +1,225 @@
+"""From passes to a Prediction: the accumulator that streaming sampling feeds block by block."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from mcdrop._checks import as_float, check_choice, check_simplex
+from mcdrop.errors import DataError
+from mcdrop.prediction import CLASS_TASKS, TASKS, Prediction
+from mcdrop.statistics import NUM_GROUPS, GroupMeans, Moments, bernoulli_entropy, entropy
+
+Array = NDArray[Any]
+
+
+class PassAccumulator:
+    """Accumulates blocks of passes of N examples into the statistics of a Prediction.
+
+    Blocks may come in any size, for all examples or for some of them, as long as the passes
+    of an example come in order. Memory is a fixed multiple of N x C, whatever T is.
+    """
+
+    def __init__(self, task: str, num_samples: int, *, keep_samples: bool = False) -> None:
+        self._task = task
+        self._num_samples = num_samples
+        self._num_groups = min(NUM_GROUPS, num_samples)
+        self._keep_samples = keep_samples
+        self._state: dict[str, Any] = {}
+        self._kept: dict[str, Array] = {}
+
+    def update(
+        self,
+        block: Array,
+        *,
+        first_pass: int,
+        rows: NDArray[np.intp],
+        num_examples: int,
+        variances: Array | None = None,
+    ) -> None:
+        """Adds passes `first_pass`, `first_pass + 1`, ... of the examples at `rows`.
+
+        Args:
+            block: Outputs of shape (passes, len(rows), ...), probabilities for class tasks.
+            first_pass: Number of the first pass of the block, from 0.
+            rows: Positions of the block's examples among all N.
+            num_examples: N.
+            variances: Predicted variances of the shape of `block`, "gaussian" only.
+        """
+        if not self._state:
+            self._allocate((num_examples, *block.shape[2:]))
+        self._keep("samples", block, first_pass, rows, num_examples)
+        values = block.astype(np.float64)
+        self._state["moments"].update(values, rows)
+        self._state["groups"].update(values, rows, first_pass)
+        if self._task in CLASS_TASKS:
+            entropies = pass_entropy(self._task, values)
+            self._state["entropy"].update(entropies, rows, first_pass)
+            self._state["votes"][rows] += _votes(self._task, values)
+        if variances is not None:
+            self._keep("sample_variances", variances, first_pass, rows, num_examples)
+            self._state["aleatoric"][rows] += variances.astype(np.float64).sum(axis=0)
+
+    def monte_carlo_error(self, rows: NDArray[np.intp]) -> NDArray[np.float64]:
+        """Returns the largest standard error of the mean over the outputs of each example."""
+        moments: Moments = self._state["moments"]
+        count = moments.count[rows]
+        squares = moments.squares[rows].reshape(len(rows), -1).max(axis=1)
+        return np.sqrt(squares / ((count - 1) * count))
+
+    def finish(
+        self,
+        deterministic: Array,
+        *,
+        deterministic_variance: Array | None = None,
+        masks: str = "independent",
+        balanced: bool = False,
+    ) -> Prediction:
+        """Returns the Prediction of everything accumulated."""
+        moments: Moments = self._state["moments"]
+        groups: GroupMeans = self._state["groups"]
+        per_example = (-1,) + (1,) * (moments.mean.ndim - 1)
+        values: dict[str, Any] = {"variance": moments.variance()}
+        if self._task in CLASS_TASKS:
+            entropies: GroupMeans = self._state["entropy"]
+            values["group_expected_entropy"] = entropies.mean()
+            counts = moments.count.reshape((-1,) + (1,) * (entropies.total.ndim - 2))
+            values["expected_entropy"] = entropies.total.sum(axis=0) / counts
+            values["votes"] = self._state["votes"] / moments.count.reshape(per_example)
+        if self._task == "gaussian":
+            values["epistemic_variance"] = values["variance"]
+            values["aleatoric_variance"] = self._state["aleatoric"] / moments.count.reshape(
+                per_example
+            )
+            values["variance"] = values["epistemic_variance"] + values["aleatoric_variance"]
+            values["deterministic_variance"] = deterministic_variance
+        return Prediction(
+            task=self._task,
+            mean=moments.mean,
+            deterministic=deterministic.astype(np.float64),
+            num_samples=int(moments.count.max()),
+            num_samples_per_example=moments.count,
+            group_means=groups.mean().astype(np.float32),
+            group_counts=groups.count,
+            masks=masks,
+            balanced=balanced,
+            **values,
+            **self._kept,
+        )
+
+    def _allocate(self, shape: tuple[int, ...]) -> None:
+        self._state["moments"] = Moments.empty(shape)
+        self._state["groups"] = GroupMeans.empty(self._num_groups, shape)
+        if self._task in CLASS_TASKS:
+            entropy_shape = shape[:-1] if self._task == "classification" else shape
+            self._state["entropy"] = GroupMeans.empty(self._num_groups, entropy_shape)
+            self._state["votes"] = np.zeros(shape)
+        if self._task == "gaussian":
+            self._state["aleatoric"] = np.zeros(shape)
+
+    def _keep(
+        self, name: str, block: Array, first_pass: int, rows: NDArray[np.intp], num_examples: int
+    ) -> None:
+        if not self._keep_samples:
+            return
+        if name not in self._kept:
+            shape = (self._num_samples, num_examples, *block.shape[2:])
+            self._kept[name] = np.empty(shape, block.dtype)
+        self._kept[name][first_pass : first_pass + block.shape[0], rows] = block
+
+
+def from_samples(
+    samples: ArrayLike,
+    deterministic: ArrayLike,
+    *,
+    task: str,
+    variances: ArrayLike | None = None,
+    deterministic_variance: ArrayLike | None = None,
+) -> Prediction:
+    """Returns the Prediction of passes that were sampled elsewhere, the passes kept in it.
+
+    Args:
+        samples: Outputs of T >= 2 passes: probabilities of shape (T, N, ..., C) for
+            "classification", (T, N) for "binary", (T, N, L) for "multilabel"; values of shape
+            (T, N) or (T, N, D) for "regression"; predicted means for "gaussian".
+        deterministic: The prediction with dropout off, of shape `samples.shape[1:]`.
+        task: One of "classification", "binary", "multilabel", "regression", "gaussian".
+        variances: Predicted variances of the shape of `samples`; "gaussian" only.
+        deterministic_variance: Variance predicted with dropout off; "gaussian" only.
+
+    Raises:
+        DataError: A shape does not fit, a value is not finite, or probabilities are none.
+
+    Example:
+        >>> import numpy as np
+        >>> passes = np.array([[[1.0, 0.0]], [[0.0, 1.0]]])
+        >>> prediction = from_samples(passes, [[0.5, 0.5]], task="classification")
+        >>> prediction.mutual_information.round(4).tolist()  # log 2
+        [0.6931]
+    """
+    check_choice("task", task, TASKS)
+    values = as_float("samples", samples)
+    reference = as_float("deterministic", deterministic)
+    if values.ndim < 2 or values.shape[0] < 2 or values.shape[1:] != reference.shape:
+        raise DataError(
+            f"`samples` has shape {values.shape} and `deterministic` {reference.shape}; expected "
+            "(T, N, ...) with T >= 2, and (N, ...)."
+        )
+    if task == "classification":
+        check_simplex("samples", values)
+    elif task in CLASS_TASKS and (values.min() < 0 or values.max() > 1):
+        raise DataError(
+            "`samples` has values outside [0, 1]. Apply the sigmoid if these are logits."
+        )
+    spread = _gaussian_part(task, "variances", variances, values.shape)
+    off_spread = _gaussian_part(
+        task, "deterministic_variance", deterministic_variance, reference.shape
+    )
+    accumulator = PassAccumulator(task, values.shape[0], keep_samples=True)
+    accumulator.update(
+        values,
+        first_pass=0,
+        rows=np.arange(values.shape[1]),
+        num_examples=values.shape[1],
+        variances=spread,
+    )
+    return accumulator.finish(reference, deterministic_variance=off_spread)
+
+
+def pass_entropy(task: str, probabilities: Array) -> Array:
+    """Returns the entropy in nats of each prediction: over classes, or of each yes/no outcome."""
+    if task == "classification":
+        return entropy(probabilities)
+    return bernoulli_entropy(probabilities)
+
+
+def _votes(task: str, probabilities: Array) -> Array:
+    """Returns how many passes of a block put each class first, or said yes."""
+    if task != "classification":
+        return (probabilities >= 0.5).sum(axis=0)
+    winners = probabilities.argmax(axis=-1)
+    votes = np.zeros(probabilities.shape[1:])
+    flat = votes.reshape(-1, probabilities.shape[-1])
+    rows = np.arange(flat.shape[0])
+    for winner in winners.reshape(winners.shape[0], -1):
+        flat[rows, winner] += 1.0
+    return votes
+
+
+def _gaussian_part(
+    task: str, name: str, values: ArrayLike | None, shape: tuple[int, ...]
+) -> Array | None:
+    """Returns the variances of a "gaussian" prediction, checked; None for every other task."""
+    if (values is None) == (task == "gaussian"):
+        needs = "needs" if task == "gaussian" else "takes no"
+        raise DataError(f"`task` {task!r} {needs} `{name}`.")
+    if values is None:
+        return None
+    array = as_float(name, values)
+    if array.shape != shape or array.min() < 0:
+        raise DataError(
+            f"`{name}` has shape {array.shape}, expected {shape} and no negative value."
+        )
+    return array
