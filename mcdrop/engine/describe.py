@@ -1,0 +1,143 @@
+"""What a model expects and what of it samples, in words; and its failures as ModelError."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import keras
+import tensorflow as tf
+from keras import tree
+
+from mcdrop.engine.audit import StochasticLayer
+from mcdrop.engine.graph import is_plain
+from mcdrop.engine.inputs import Inputs
+from mcdrop.errors import DataError, McdropError, ModelError
+
+_LINES_THAT_SAY_NOTHING = (
+    "Exception encountered when calling",
+    "Graph execution error",
+    "Detected at node",
+    'File "',
+)
+_KEPT_IN_INFERENCE = ("BatchNormalization", "SpectralNormalization", "GroupNormalization")
+
+
+def input_structure(model: Any) -> Any:
+    """Returns the model's inputs as it nests them; one leaf when they cannot be read."""
+    if not is_plain(model):
+        return getattr(model, "_inputs_struct", None) or 0
+    graph = model._functional if isinstance(model, keras.Sequential) else model
+    structure = graph._inputs_struct
+    return structure[0] if isinstance(structure, list) and len(structure) == 1 else structure
+
+
+def check_inputs(model: Any, inputs: Inputs) -> None:
+    """Raises DataError when the shapes of the data do not fit the inputs of a Functional model."""
+    if not is_plain(model):
+        return
+    graph = model._functional if isinstance(model, keras.Sequential) else model
+    expected, arrays = tree.flatten(graph._inputs_struct), inputs.first
+    if isinstance(inputs.structure, dict):
+        expected, arrays = _by_name(graph._inputs_struct, inputs)
+    if len(expected) != len(arrays):
+        raise DataError(
+            f"`x` holds {len(arrays)} arrays, the model takes {len(expected)} inputs: "
+            f"{[tensor.name for tensor in expected]}."
+        )
+    for tensor, array in zip(expected, arrays, strict=True):
+        wanted, got = tuple(tensor.shape[1:]), array.shape[1:]
+        if not _fits(wanted, got) and not _fits(wanted, (*got, 1)) and not _fits((*wanted, 1), got):
+            raise DataError(
+                f"Examples have shape {got}, the model's input {tensor.name!r} expects {wanted} "
+                "(None is any size). Reshape the data."
+            )
+
+
+def _by_name(struct: Any, inputs: Inputs) -> tuple[list[Any], list[Any]]:
+    """Returns the model's inputs and the arrays for them, of data given as a dict."""
+    named = struct if isinstance(struct, dict) else {t.name: t for t in tree.flatten(struct)}
+    missing = sorted(set(named) - set(inputs.structure))
+    if missing:
+        raise DataError(f"`x` lacks the inputs {missing}; the model takes {sorted(named)}.")
+    paths = [path for path, _ in tree.flatten_with_path(inputs.structure)]
+    arrays = {path[0]: array for path, array in zip(paths, inputs.first, strict=True)}
+    flat = [name for name, tensor in named.items() if not tree.is_nested(tensor)]
+    return [named[name] for name in flat], [arrays[name] for name in flat]
+
+
+def summary(model: Any, layers: Sequence[StochasticLayer], share_run_once: float) -> str:
+    """Returns the audit as text."""
+    rows = [("layer", "kind", "rate", "samples", "why")]
+    for info in layers:
+        rate = "?" if info.rate != info.rate else f"{info.rate:g}"
+        rows.append((info.path, info.kind, rate, "yes" if info.selected else "no", info.reason))
+    widths = [max(len(row[column]) for row in rows) for column in range(4)]
+    lines = [
+        "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[4]])
+        for row in rows
+    ]
+    lines.insert(1, "  ".join(["-" * width for width in [*widths, 3]]))
+    sampled = sum(info.selected for info in layers)
+    head = f"{model.name}: {sampled} of {len(layers)} stochastic layers sample."
+    if is_plain(model):
+        once = f"About {_percent(share_run_once)} of its multiply-accumulates run only once."
+    else:
+        once = "It has a call of its own, so all of it runs in every pass."
+    return "\n".join([head, once, *_inference_line(model), "", *lines])
+
+
+@contextmanager
+def model_errors(what: str) -> Iterator[None]:
+    """Turns what Keras and TensorFlow raise for a model into one ModelError."""
+    try:
+        yield
+    except (McdropError, tf.errors.ResourceExhaustedError):
+        raise
+    except (ValueError, TypeError, KeyError, tf.errors.OpError) as error:
+        raise ModelError(f"{what}: {_reason(error)}") from error
+
+
+def _reason(error: Exception) -> str:
+    """Returns the line of a Keras or TensorFlow message that says what went wrong."""
+    text = re.sub(r"\x1b\[\d+m", "", str(error))
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    lines = [line for line in lines if not line.startswith(_LINES_THAT_SAY_NOTHING)]
+    return lines[0] if lines else type(error).__name__
+
+
+def _inference_line(model: Any) -> list[str]:
+    counts = Counter(
+        type(layer).__name__
+        for layer in model._flatten_layers()
+        if type(layer).__name__ in _KEPT_IN_INFERENCE
+        or (
+            type(layer).__module__.startswith("keras.")
+            and type(layer).__name__.startswith("Random")
+        )
+    )
+    listed = ", ".join(f"{count} {name}" for name, count in sorted(counts.items()))
+    return [f"Kept in inference: {listed}."] if listed else []
+
+
+def _is_augmentation(layer: Any) -> bool:
+    kind = type(layer)
+    return kind.__module__.startswith("keras.") and kind.__name__.startswith("Random")
+
+
+def _percent(share: float) -> str:
+    """Returns a share in percent, never rounded to 0 or 100 unless it is exactly that."""
+    if 0.0 < share < 0.001:
+        return "<0.1%"
+    if 0.999 < share < 1.0:
+        return ">99.9%"
+    return f"{100 * share:.1f}%"
+
+
+def _fits(expected: tuple[int | None, ...], shape: tuple[int, ...]) -> bool:
+    return len(expected) == len(shape) and all(
+        want is None or want == got for want, got in zip(expected, shape, strict=True)
+    )

@@ -1,0 +1,308 @@
+"""While a model is traced, the functions of `keras.random` draw counter-based noise.
+
+Every stochastic Keras layer, and every custom one, gets its randomness from the random
+module of the backend. Replacing that module's functions for the tracing thread makes all
+of them draw from `masks`, in the shapes and with the semantics that they asked for; no
+layer has to be written again, and no seed variable is read or advanced.
+
+A draw with a batch axis is keyed by example and pass. Any other (noise on
+weights, say) is keyed by the pass alone, and then a step may hold one pass only.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from keras.src.backend.tensorflow import random as backend_random
+
+from mcdrop.engine import masks
+from mcdrop.engine.masks import Rows
+from mcdrop.errors import ModelError
+
+Tensor = Any
+
+_FOREIGN = 0xFFF
+_UNSUPPORTED = ("beta", "binomial", "gamma", "shuffle")
+
+
+@dataclass
+class Draws:
+    """The noise of one trace, and a record of who drew it.
+
+    Attributes:
+        rows: Passes and examples of the batch; None gives every draw its mean instead, which
+            is what the deterministic prediction of an always-on layer is.
+        owner: Ordinal of the layer that is switched on right now; None outside of one.
+        muted: Inside a layer that draws masks even in inference and ignores them.
+        step: Index of the graph step being executed, for finding always-on layers.
+        repeat: The inputs of the next dropout stand for every pass, see `masks.drop`.
+        calls: How often each owner was called.
+        foreign: Steps in which something drew noise that no selected layer asked for.
+        single_pass: Something drew noise for no particular example.
+    """
+
+    rows: Rows | None
+    owner: int | None = None
+    muted: bool = False
+    step: int | None = None
+    repeat: bool = False
+    calls: Counter[int] = field(default_factory=Counter)
+    foreign: list[int | None] = field(default_factory=list)
+    single_pass: bool = False
+    _drawn: int = 0
+
+    @contextmanager
+    def owned_by(self, ordinal: int) -> Iterator[None]:
+        """Attributes the draws inside to one call of the layer with this ordinal."""
+        outer = self.owner, self._drawn
+        self.owner, self._drawn = ordinal, 0
+        try:
+            yield
+        finally:
+            self.calls[ordinal] += 1
+            self.owner, self._drawn = outer
+
+    @contextmanager
+    def mute(self) -> Iterator[None]:
+        """Lets draws inside return their mean unrecorded; the layer does not use them."""
+        outer, self.muted = self.muted, True
+        try:
+            yield
+        finally:
+            self.muted = outer
+
+    def stream(self) -> int:
+        """Returns the constant that names the next draw: owner, its call, and draw in the call."""
+        if self.owner is None:
+            self.foreign.append(self.step)
+            owner, call, drawn = _FOREIGN, len(self.foreign), 0
+        else:
+            owner, call, drawn = self.owner, self.calls[self.owner], self._drawn
+            self._drawn += 1
+        return (owner % 2**12) << 20 | (call % 2**12) << 8 | drawn % 2**8
+
+    def source(self) -> Rows | None:
+        """Returns the rows to draw for, or None when the mean is wanted."""
+        if self.muted:
+            return None
+        if self.rows is None and self.owner is None:
+            self.foreign.append(self.step)
+        return self.rows
+
+    def whole(self, rows: Rows) -> Rows:
+        """Returns rows that draw one tensor a pass, for no example in particular."""
+        self.single_pass = True
+        return replace(rows, examples=tf.zeros((1,), tf.uint32), shared=True, balanced=False)
+
+
+@contextmanager
+def redirect(draws: Draws) -> Iterator[None]:
+    """Makes `keras.random` draw from `draws` on this thread until the block ends.
+
+    The caller holds the tracing lock: the backend's functions are replaced for the process,
+    and other threads are passed through to the originals.
+    """
+    thread = threading.get_ident()
+    originals: dict[str, Callable[..., Tensor]] = {}
+    replacements = {name: _bind(function, draws) for name, function in _DRAWS.items()}
+    replacements |= {name: _refusal(name) for name in _UNSUPPORTED}
+    try:
+        for name, replacement in replacements.items():
+            original = getattr(backend_random, name)
+            originals[name] = original
+            setattr(backend_random, name, _gate(thread, original, replacement))
+        yield
+    finally:
+        for name, original in originals.items():
+            setattr(backend_random, name, original)
+
+
+def _gate(
+    thread: int, original: Callable[..., Tensor], replacement: Callable[..., Tensor]
+) -> Callable[..., Tensor]:
+    def function(*args: Any, **kwargs: Any) -> Tensor:
+        chosen = replacement if threading.get_ident() == thread else original
+        return chosen(*args, **kwargs)
+
+    return function
+
+
+def _bind(function: Callable[..., Tensor], draws: Draws) -> Callable[..., Tensor]:
+    return lambda *args, **kwargs: function(draws, *args, **kwargs)
+
+
+def _refusal(name: str) -> Callable[..., Tensor]:
+    def refuse(*_: Any, **__: Any) -> Tensor:
+        raise ModelError(
+            f"The model draws from keras.random.{name}, which mcdrop cannot make reproducible. "
+            "Leave the layer out of `layers`, or draw from uniform or normal in it."
+        )
+
+    return refuse
+
+
+def _dropout(
+    draws: Draws, inputs: Tensor, rate: float, noise_shape: Any = None, seed: Any = None
+) -> Tensor:
+    rows = draws.source()
+    repeat, draws.repeat = draws.repeat, False
+    if rows is None or rate <= 0.0:
+        return inputs
+    if rate >= 1.0:
+        return tf.zeros_like(inputs)
+    sizes = _sizes(inputs)
+    noise = sizes if noise_shape is None else _noise_sizes(noise_shape, sizes)
+    stream = draws.stream()
+    if not any(map(_is_batch, sizes)):
+        values = masks.drop(inputs[None], rate, noise, stream, draws.whole(rows))
+        return tf.ensure_shape(values[0], inputs.shape)
+    order = _batch_first(sizes)
+    first, *units = (noise[axis] for axis in order)
+    if not _is_batch(first):
+        rows = replace(rows, shared=True)
+    moved = tf.transpose(inputs, order) if order[0] else inputs
+    dropped = masks.drop(moved, rate, units, stream, rows, repeat=repeat)
+    back = tf.transpose(dropped, np.argsort(order)) if order[0] else dropped
+    return tf.ensure_shape(back, [_static(size) for size in sizes])
+
+
+def _uniform(
+    draws: Draws,
+    shape: Any,
+    minval: Any = 0.0,
+    maxval: Any = 1.0,
+    dtype: Any = None,
+    seed: Any = None,
+) -> Tensor:
+    unit = _unit_noise(draws, shape, masks.uniform, 0.5)
+    dtype = dtype or "float32"
+    low, high = tf.cast(minval, tf.float32), tf.cast(maxval, tf.float32)
+    return tf.cast(low + unit * (high - low), dtype)
+
+
+def _normal(
+    draws: Draws,
+    shape: Any,
+    mean: Any = 0.0,
+    stddev: Any = 1.0,
+    dtype: Any = None,
+    seed: Any = None,
+) -> Tensor:
+    unit = _unit_noise(draws, shape, masks.normal, 0.0)
+    dtype = dtype or "float32"
+    return tf.cast(mean, dtype) + tf.cast(stddev, dtype) * tf.cast(unit, dtype)
+
+
+def _truncated_normal(
+    draws: Draws,
+    shape: Any,
+    mean: Any = 0.0,
+    stddev: Any = 1.0,
+    dtype: Any = None,
+    seed: Any = None,
+) -> Tensor:
+    unit = _unit_noise(draws, shape, masks.uniform, 0.5)
+    tail = 0.02275013194817921  # probability of a standard normal below -2
+    cut = tf.math.ndtri(tail + unit * (1.0 - 2.0 * tail))
+    dtype = dtype or "float32"
+    return tf.cast(mean, dtype) + tf.cast(stddev, dtype) * tf.cast(cut, dtype)
+
+
+def _randint(
+    draws: Draws, shape: Any, minval: Any, maxval: Any, dtype: Any = "int32", seed: Any = None
+) -> Tensor:
+    return tf.cast(tf.floor(_uniform(draws, shape, minval, maxval)), dtype)
+
+
+def _categorical(
+    draws: Draws, logits: Tensor, num_samples: int, dtype: Any = "int64", seed: Any = None
+) -> Tensor:
+    sizes = _sizes(logits)
+    unit = _uniform(draws, [sizes[0], num_samples, *sizes[1:]])
+    gumbel = -tf.math.log(-tf.math.log(unit))
+    return tf.argmax(tf.cast(logits, tf.float32)[:, None] + gumbel, axis=-1, output_type=dtype)
+
+
+_DRAWS: dict[str, Callable[..., Tensor]] = {
+    "dropout": _dropout,
+    "uniform": _uniform,
+    "normal": _normal,
+    "truncated_normal": _truncated_normal,
+    "randint": _randint,
+    "categorical": _categorical,
+}
+
+
+def _unit_noise(draws: Draws, shape: Any, generator: Callable[..., Tensor], mean: float) -> Tensor:
+    """Returns standard noise of the shape asked for, or its mean in a deterministic trace."""
+    rows = draws.source()
+    sizes = _sizes_of_shape(shape)
+    if rows is None:
+        return tf.fill(sizes, mean)
+    stream = draws.stream()
+    if not any(map(_is_batch, sizes)):
+        return generator(tf.constant(1), sizes, stream, draws.whole(rows))[0]
+    order = _batch_first(sizes)
+    first, *units = (sizes[axis] for axis in order)
+    noise = generator(first, units, stream, rows)
+    noise = tf.transpose(noise, np.argsort(order)) if order[0] else noise
+    return tf.ensure_shape(noise, [_static(size) for size in sizes])
+
+
+def _batch_first(sizes: masks.Shape) -> list[int]:
+    """Returns the order of axes that puts the batch first: masks are drawn for its rows."""
+    axis = next(axis for axis, size in enumerate(sizes) if _is_batch(size))
+    return [axis, *(other for other in range(len(sizes)) if other != axis)]
+
+
+def _sizes(tensor: Tensor) -> masks.Shape:
+    """Returns the sizes of a tensor, ints where they are static."""
+    dynamic = tf.shape(tensor)
+    return [
+        dynamic[axis] if size is None else size for axis, size in enumerate(tensor.shape.as_list())
+    ]
+
+
+def _sizes_of_shape(shape: Any) -> masks.Shape:
+    """Returns a shape given as a tensor or as a sequence of ints and tensors, as a list."""
+    if tf.is_tensor(shape):
+        static = tf.get_static_value(shape, partial=True)
+        count = shape.shape[0]
+        known = [None] * count if static is None else list(static)
+        return [shape[i] if size is None else int(size) for i, size in enumerate(known)]
+    return [_static_or_tensor(size) for size in shape]
+
+
+def _noise_sizes(noise_shape: Any, sizes: masks.Shape) -> masks.Shape:
+    given = _sizes_of_shape(noise_shape) if tf.is_tensor(noise_shape) else list(noise_shape)
+    noise = [
+        size if value is None else _static_or_tensor(value)
+        for value, size in zip(given, sizes, strict=True)
+    ]
+    # A fixed batch size in noise_shape would tie the masks to it: only 1 means "one for all".
+    if not _is_batch(noise[0]) and noise[0] != 1:
+        noise[0] = sizes[0]
+    return noise
+
+
+def _static_or_tensor(size: Any) -> Any:
+    if tf.is_tensor(size):
+        value = tf.get_static_value(size)
+        return size if value is None else int(value)
+    return int(size)
+
+
+def _static(size: Any) -> int | None:
+    return size if isinstance(size, int) else None
+
+
+def _is_batch(size: Any) -> bool:
+    """The batch axis is the one whose size is unknown while tracing."""
+    return not isinstance(size, int)

@@ -1,0 +1,261 @@
+"""One call of `sample` or `predict`: data in, passes through the model, statistics out."""
+
+from __future__ import annotations
+
+import queue
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from mcdrop._checks import check_finite
+from mcdrop.accumulation import PassAccumulator
+from mcdrop.engine import describe
+from mcdrop.engine.audit import Leaf
+from mcdrop.engine.inputs import Batch, Inputs
+from mcdrop.engine.masks import BLOCK
+from mcdrop.engine.sampling import Chunk, Sampler
+from mcdrop.engine.tasks import OutputTask, Task, resolve
+from mcdrop.engine.tracing import Program
+from mcdrop.errors import ModelError
+from mcdrop.prediction import Prediction
+
+Array = NDArray[Any]
+Progress = Callable[[int, int | None], None]
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Options:
+    """What `predict` was asked for beyond the passes themselves."""
+
+    keep_samples: bool
+    tolerance: float | None
+
+
+class Run:
+    """Runs the passes of some inputs on every device there is.
+
+    Args:
+        model: The wrapped model.
+        samplers: One sampler for each device.
+        inputs: The data.
+        num_samples: T.
+        seed: The user's seed.
+        batch_size: Examples held at once; None chooses by memory.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        samplers: Sequence[Sampler],
+        inputs: Inputs,
+        num_samples: int,
+        seed: int,
+        batch_size: int | None,
+    ) -> None:
+        self._model = model
+        self._inputs = inputs
+        self._num_samples = num_samples
+        with describe.model_errors("The model fails on this data"):
+            programs = [sampler.program(inputs.first, inputs.structure) for sampler in samplers]
+        self._workers = [
+            _Worker(sampler, program, num_samples, seed)
+            for sampler, program in zip(samplers, programs, strict=True)
+        ]
+        self._program = programs[0]
+        self._size = batch_size or samplers[0].chunk_size(programs[0], num_samples)
+
+    @property
+    def unreached(self) -> tuple[Leaf, ...]:
+        """Selected layers that the model never ran."""
+        return self._program.unreached
+
+    def pack(self, flat: list[Any]) -> Any:
+        """Returns flat outputs in the model's own structure."""
+        return self._program.pack(flat)
+
+    def outputs(self) -> Iterator[list[Array]]:
+        """Yields all passes of one batch after the other, flat outputs of shape (T, n, ...)."""
+        work = [worker.all_passes for worker in self._workers]
+        for parts in map_in_order(self._inputs.batches(self._size), work):
+            yield from parts
+
+    def predictions(
+        self, task: Task, options: Options, progress: Progress | None
+    ) -> Iterator[dict[str, Prediction]]:
+        """Yields the predictions of one batch after the other, by output name."""
+        structure = self.pack([0] * len(self._program.begin.structured_outputs[1]))
+        tasks = resolve(self._model, task, structure)
+
+        def bound(worker: _Worker) -> Callable[[Batch], list[dict[str, Prediction]]]:
+            return lambda batch: worker.predict(batch, tasks, options)
+
+        done = 0
+        work = [bound(worker) for worker in self._workers]
+        for parts in map_in_order(self._inputs.batches(self._size), work):
+            for predictions in parts:
+                yield predictions
+                done += len(next(iter(predictions.values())))
+                if progress is not None:
+                    progress(done, self._inputs.num_examples)
+
+
+class _Worker:
+    """Runs batches on one device."""
+
+    def __init__(self, sampler: Sampler, program: Program, num_samples: int, seed: int) -> None:
+        self._sampler = sampler
+        self._program = program
+        self._num_samples = num_samples
+        self._seed = seed
+
+    def all_passes(self, batch: Batch) -> list[list[Array]]:
+        """Returns the passes of a batch, for each of its parts that fit into memory."""
+        return [self._stack_passes(part, chunk) for part, chunk in self._chunks(batch)]
+
+    def predict(
+        self, batch: Batch, tasks: tuple[OutputTask, ...], options: Options
+    ) -> list[dict[str, Prediction]]:
+        """Returns the predictions of a batch, for each of its parts that fit into memory."""
+        return [
+            self._predict_chunk(part, chunk, tasks, options) for part, chunk in self._chunks(batch)
+        ]
+
+    def _chunks(self, batch: Batch) -> Iterator[tuple[Batch, Chunk]]:
+        """Yields a batch with what the prefix made of it, in halves if memory runs out."""
+        try:
+            with describe.model_errors("The model fails on this data"):
+                chunk = self._sampler.begin(self._program, batch.arrays)
+        except tf.errors.ResourceExhaustedError:
+            if len(batch) == 1:
+                raise ModelError("One example alone does not fit into memory.") from None
+            for half in batch.split():
+                yield from self._chunks(half)
+            return
+        for output in chunk.deterministic:
+            if output.dtype.kind == "f":
+                check_finite("the model's output", output)
+        yield batch, chunk
+
+    def _passes(
+        self, batch: Batch, chunk: Chunk, positions: NDArray[np.intp], passes: range
+    ) -> Iterator[tuple[range, list[Array]]]:
+        """Yields (passes, flat outputs) until all of `passes` are done, in blocks by memory."""
+        first = passes.start
+        while first < passes.stop:
+            count = self._sampler.passes_at_once(self._program, len(passes))
+            block = range(first, min(first + count, passes.stop))
+            try:
+                with describe.model_errors("The model fails on this data"):
+                    outputs = self._sampler.sample(
+                        self._program,
+                        chunk,
+                        seed=self._seed,
+                        examples=batch.start + positions,
+                        positions=positions,
+                        passes=block,
+                    )
+            except tf.errors.ResourceExhaustedError:
+                self._sampler.shrink(self._program)
+                continue
+            yield block, outputs
+            first = block.stop
+
+    def _stack_passes(self, batch: Batch, chunk: Chunk) -> list[Array]:
+        positions = np.arange(len(batch))
+        wanted = range(self._num_samples)
+        blocks = [outputs for _, outputs in self._passes(batch, chunk, positions, wanted)]
+        return [np.concatenate(parts) for parts in zip(*blocks, strict=True)]
+
+    def _predict_chunk(
+        self, batch: Batch, chunk: Chunk, tasks: tuple[OutputTask, ...], options: Options
+    ) -> dict[str, Prediction]:
+        """Samples a chunk until T passes are done, or each example's error is small enough."""
+        accumulators = [
+            PassAccumulator(task.task, self._num_samples, keep_samples=options.keep_samples)
+            for task in tasks
+        ]
+        active = np.arange(len(batch))
+        stride = self._num_samples if options.tolerance is None else BLOCK
+        for first in range(0, self._num_samples, stride):
+            wanted = range(first, min(first + stride, self._num_samples))
+            for passes, outputs in self._passes(batch, chunk, active, wanted):
+                _accumulate(tasks, accumulators, outputs, passes, active, len(batch))
+            if options.tolerance is not None:
+                errors = np.max([a.monte_carlo_error(active) for a in accumulators], axis=0)
+                active = active[errors > options.tolerance]
+            if not active.size:
+                break
+        return {
+            task.name: self._finish(task, accumulator, chunk)
+            for task, accumulator in zip(tasks, accumulators, strict=True)
+        }
+
+    def _finish(self, task: OutputTask, accumulator: PassAccumulator, chunk: Chunk) -> Prediction:
+        deterministic, variance = task.read(chunk.deterministic, batch_axes=1)
+        task.check(deterministic)
+        return accumulator.finish(
+            deterministic,
+            deterministic_variance=variance,
+            masks="shared" if self._sampler.settings.shared else "independent",
+            balanced=self._sampler.settings.balanced,
+        )
+
+
+def map_in_order(
+    items: Iterable[Item], functions: Sequence[Callable[[Item], Result]]
+) -> Iterator[Result]:
+    """Applies equivalent functions, one a device, to items, and yields results in order.
+
+    With one function everything stays on the calling thread. With more, each runs on a thread
+    of its own, and at most two items a function wait.
+    """
+    if len(functions) == 1:
+        yield from map(functions[0], items)
+        return
+    idle: queue.Queue[Callable[[Item], Result]] = queue.Queue()
+    for function in functions:
+        idle.put(function)
+
+    def call(item: Item) -> Result:
+        function = idle.get()
+        try:
+            return function(item)
+        finally:
+            idle.put(function)
+
+    pending: deque[Future[Result]] = deque()
+    with ThreadPoolExecutor(len(functions)) as pool:
+        for item in items:
+            pending.append(pool.submit(call, item))
+            if len(pending) >= 2 * len(functions):
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
+
+
+def _accumulate(
+    tasks: tuple[OutputTask, ...],
+    accumulators: Sequence[PassAccumulator],
+    outputs: list[Array],
+    passes: range,
+    rows: NDArray[np.intp],
+    num_examples: int,
+) -> None:
+    for task, accumulator in zip(tasks, accumulators, strict=True):
+        values, variances = task.read(outputs, batch_axes=2)
+        task.check(values)
+        accumulator.update(
+            values,
+            first_pass=passes.start,
+            rows=rows,
+            num_examples=num_examples,
+            variances=variances,
+        )

@@ -1,0 +1,173 @@
+"""Sampling: programs for inputs of every shape, and how many rows they run at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from keras import tree
+from numpy.typing import NDArray
+
+from mcdrop.engine.audit import Leaf
+from mcdrop.engine.graph import Cut, cut, flatten, stochastic_steps
+from mcdrop.engine.intercept import LOCK
+from mcdrop.engine.masks import BLOCK, split_seed
+from mcdrop.engine.tracing import Program, Settings, compile_program
+from mcdrop.errors import ModelError
+
+Tensor = Any
+Array = NDArray[Any]
+
+_CPU_SLICE_BYTES = 8 * 2**20
+_GPU_SLICE_BYTES = 512 * 2**20
+_FOLDED_WIDTH = 1024
+_CHUNK_BYTES = 256 * 2**20
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """What the prefix computed for some examples.
+
+    Attributes:
+        frontier: Tensors that the suffix starts from, each with the examples on axis 0.
+        deterministic: The model's flat outputs with dropout off.
+    """
+
+    frontier: list[Tensor]
+    deterministic: list[Array]
+
+
+class Sampler:
+    """Runs the passes of one model; programs are traced when inputs of a new shape appear."""
+
+    def __init__(
+        self, model: Any, leaves: tuple[Leaf, ...], settings: Settings, device: str | None = None
+    ) -> None:
+        self.settings = settings
+        self._model = model
+        self._leaves = leaves
+        self._device = device
+        self._selected = {id(leaf.layer) for leaf in leaves if leaf.info.selected}
+        self._programs: dict[Any, Program] = {}
+        self._folded_width = _FOLDED_WIDTH
+        self._slice_bytes = (
+            _GPU_SLICE_BYTES if tf.config.list_physical_devices("GPU") else _CPU_SLICE_BYTES
+        )
+
+    def program(self, inputs: Sequence[Array], structure: Any) -> Program:
+        """Returns the program for flat inputs like these, nested like `structure`."""
+        names = tree.flatten_with_path(structure)
+        key = tuple(
+            (path, value.shape[1:], str(value.dtype))
+            for (path, _), value in zip(names, inputs, strict=True)
+        )
+        with LOCK:
+            if key not in self._programs:
+                specs = [tf.TensorSpec([None, *x.shape[1:]], x.dtype) for x in inputs]
+                with tf.device(self._device):
+                    self._programs[key] = compile_program(
+                        self._model, self._leaves, self.settings, specs, structure
+                    )
+            return self._programs[key]
+
+    def cut(self, structure: Any) -> Cut:
+        """Returns how the model is cut, for the audit; nothing is traced."""
+        flattened = flatten(self._model, self._selected, structure)
+        return cut(flattened, stochastic_steps(flattened, self._selected))
+
+    def chunk_size(self, program: Program, num_samples: int) -> int:
+        """Returns how many examples to hold at once, by what they occupy."""
+        held = program.example_bytes + self.passes_at_once(program, num_samples) * (
+            program.output_bytes
+        )
+        width = self._width(program, num_samples)
+        fitting = max(1, min(1024, _CHUNK_BYTES // max(held, 1)))
+        return max(width, fitting // width * width)
+
+    def passes_at_once(self, program: Program, num_samples: int) -> int:
+        """Returns how many passes one call of `sample` computes."""
+        rows = self._rows(program)
+        if program.one_pass:
+            return 1
+        if program.folded and not self.settings.balanced:
+            return min(num_samples, BLOCK)
+        if self.settings.balanced or num_samples <= max(rows, BLOCK):
+            return num_samples
+        return max(rows // BLOCK, 1) * BLOCK
+
+    def begin(self, program: Program, inputs: Sequence[Array]) -> Chunk:
+        """Runs the prefix and the deterministic suffix on some examples."""
+        with tf.device(self._device):
+            frontier, outputs = program.begin(*[tf.convert_to_tensor(value) for value in inputs])
+        return Chunk(list(frontier), [output.numpy() for output in outputs])
+
+    def sample(
+        self,
+        program: Program,
+        chunk: Chunk,
+        *,
+        seed: int,
+        examples: NDArray[np.int64],
+        positions: NDArray[np.int64],
+        passes: range,
+    ) -> list[Array]:
+        """Runs some passes of some examples of a chunk.
+
+        Args:
+            program: The program that made the chunk.
+            chunk: The chunk.
+            seed: The user's seed.
+            examples: Number of each example in the whole data, shape (n,).
+            positions: Position of each example in the chunk, shape (n,).
+            passes: Consecutive passes, from a multiple of `BLOCK` unless it is one pass.
+
+        Returns:
+            The flat outputs, each of shape (passes, n, ...).
+        """
+        width = min(self._width(program, len(passes)), len(examples))
+        with tf.device(self._device):
+            outputs = program.run(
+                tf.constant(split_seed(seed), tf.uint32),
+                tf.constant(examples.astype(np.uint32)),
+                tf.constant(positions.astype(np.int32)),
+                tf.constant(np.asarray(passes, np.uint32)),
+                tf.constant(width, tf.int32),
+                *chunk.frontier,
+            )
+        return [output.numpy()[:, : len(examples)] for output in outputs]
+
+    def portable_program(self, specs: Sequence[tf.TensorSpec], structure: Any) -> Program:
+        """Returns a program of plain TensorFlow operations for inputs of these specs."""
+        settings = replace(self.settings, compiled_masks=False, jit_compile=False)
+        with LOCK:
+            return compile_program(self._model, self._leaves, settings, specs, structure)
+
+    def shrink(self, program: Program) -> None:
+        """Halves the size of slices, after running out of memory.
+
+        Raises:
+            ModelError: A slice is one row already.
+        """
+        if self._slice_bytes < program.row_bytes:
+            raise ModelError("A single pass of one example does not fit into memory.")
+        self._slice_bytes //= 2
+        self._folded_width = max(1, self._folded_width // 2)
+
+    def _rows(self, program: Program) -> int:
+        return int(np.clip(self._slice_bytes // max(program.row_bytes, 1), 1, 8192))
+
+    def _width(self, program: Program, num_passes: int) -> int:
+        """Returns how many examples share a slice with `num_passes` passes each."""
+        if program.folded:
+            return self._folded_width
+        together = self.passes_at_once(program, num_passes)
+        return max(1, self._rows(program) // together)
+
+
+def devices() -> list[str | None]:
+    """Returns the GPUs to spread batches over; [None], TensorFlow's own choice, below two."""
+    names = [device.name for device in tf.config.list_logical_devices("GPU")]
+    return list(names) if len(names) > 1 else [None]

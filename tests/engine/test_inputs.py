@@ -1,0 +1,255 @@
+"""Data of every form gives the same result, and what is no data is refused."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pandas as pd
+import pytest
+import tensorflow as tf
+from keras import layers
+
+import mcdrop
+from mcdrop.engine.inputs import open_inputs
+from mcdrop.errors import DataError, McdropError
+
+from .harness import without_xla
+from .models import CASES
+
+COUNT = 7
+X = np.random.default_rng(0).normal(size=(COUNT, 6)).astype(np.float32)
+Y = np.arange(COUNT)
+
+
+class Batches(keras.utils.PyDataset):
+    """Batches of unequal size, with targets."""
+
+    def __init__(self, arrays, targets=True):
+        super().__init__()
+        self.arrays, self.targets = arrays, targets
+
+    def __len__(self):
+        return 3
+
+    def __getitem__(self, index):
+        part = slice(3 * index, 3 * index + 3)
+        inputs = keras.tree.map_structure(lambda array: array[part], self.arrays)
+        return (inputs, Y[part]) if self.targets else inputs
+
+
+def generator(arrays):
+    """Yields batches of sizes 1, 4 and 2, the inputs alone."""
+    for part in (slice(0, 1), slice(1, 5), slice(5, 7)):
+        yield keras.tree.map_structure(lambda array, part=part: array[part], arrays)
+
+
+def dataset(*arrays):
+    return tf.data.Dataset.from_tensor_slices(arrays if len(arrays) > 1 else arrays[0])
+
+
+ONE_INPUT = {
+    "tensor": lambda: tf.constant(X),
+    "float64": lambda: X.astype(np.float64),
+    "data frame": lambda: pd.DataFrame(X),
+    "dataset": lambda: dataset(X).batch(3),
+    "dataset with targets": lambda: dataset(X, Y).batch(2),
+    "dataset with weights": lambda: dataset(X, Y, Y).batch(COUNT),
+    "PyDataset": lambda: Batches(X),
+    "PyDataset of inputs": lambda: Batches(X, targets=False),
+    "generator": lambda: generator(X),
+    "generator with targets": lambda: ((X[i : i + 2], Y[i : i + 2]) for i in range(0, COUNT, 2)),
+    "iterator of batches": lambda: iter([X[:5], X[5:]]),
+}
+
+
+@pytest.fixture(scope="module")
+def one_input():
+    model = CASES["multilayer_perceptron"].build()
+    return without_xla(mcdrop.MCDropout(model, task="regression"))
+
+
+@pytest.fixture(scope="module")
+def expected(one_input):
+    return one_input.predict(X, num_samples=4, keep_samples=True)
+
+
+@pytest.mark.parametrize("batch_size", [None, 2])
+@pytest.mark.parametrize("form", ONE_INPUT)
+def test_every_form_of_one_input_gives_the_same_prediction(one_input, expected, form, batch_size):
+    prediction = one_input.predict(
+        ONE_INPUT[form](), num_samples=4, keep_samples=True, batch_size=batch_size
+    )
+    np.testing.assert_allclose(prediction.samples, expected.samples, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(prediction.mean, expected.mean, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(prediction.deterministic, expected.deterministic, rtol=1e-5)
+
+
+def two_inputs(structure):
+    keras.utils.set_random_seed(0)
+    wide, narrow = keras.Input((4, 4, 1), name="image"), keras.Input((3,), name="meta")
+    hidden = layers.Concatenate()([layers.Flatten()(wide), narrow])
+    outputs = layers.Dense(2)(layers.Dropout(0.5)(hidden))
+    inputs = {"image": wide, "meta": narrow} if structure == "dict" else [wide, narrow]
+    return without_xla(mcdrop.MCDropout(keras.Model(inputs, outputs)))
+
+
+IMAGE = np.random.default_rng(1).normal(size=(COUNT, 4, 4, 1)).astype(np.float32)
+META = np.random.default_rng(2).normal(size=(COUNT, 3)).astype(np.float32)
+PAIR = {"meta": META, "image": IMAGE}
+TWO_INPUTS = {
+    "dict": lambda: PAIR,
+    "dataset of dicts": lambda: dataset(PAIR, Y).batch(3),
+    "PyDataset of dicts": lambda: Batches(PAIR),
+    "generator of dicts": lambda: generator(PAIR),
+    "data without the channel": lambda: {"image": IMAGE[..., 0], "meta": META},
+}
+
+
+@pytest.mark.parametrize("form", [*TWO_INPUTS, "tuple", "list", "dataset of tuples"])
+def test_every_form_of_two_inputs_gives_the_same_passes(form):
+    expected = two_inputs("list").sample([IMAGE, META], num_samples=3)
+    if form in TWO_INPUTS:
+        for structure in ("dict", "list"):
+            passes = two_inputs(structure).sample(TWO_INPUTS[form](), num_samples=3)
+            np.testing.assert_allclose(passes, expected, rtol=1e-5, atol=1e-6)
+        return
+    x = {
+        "tuple": lambda: (IMAGE, META),
+        "list": lambda: [IMAGE, META],
+        "dataset of tuples": lambda: dataset((IMAGE, META), Y).batch(3),
+    }[form]()
+    np.testing.assert_allclose(
+        two_inputs("list").sample(x, num_samples=3), expected, rtol=1e-5, atol=1e-6
+    )
+
+
+def test_whole_numbers_are_data_too(one_input):
+    whole = np.random.default_rng(0).integers(0, 255, size=(5, 6))
+    expected = one_input.sample(whole.astype(np.float32), num_samples=3)
+    for dtype in (np.uint8, np.int32, np.int64):
+        np.testing.assert_allclose(
+            one_input.sample(whole.astype(dtype), num_samples=3), expected, rtol=1e-6
+        )
+
+
+def test_words_are_data_where_the_model_takes_them():
+    lookup = layers.StringLookup(vocabulary=["yes", "no"])
+    inputs = keras.Input((1,), dtype="string")
+    embedded = layers.Flatten()(layers.Embedding(4, 5)(lookup(inputs)))
+    model = keras.Model(inputs, layers.Dropout(0.5)(embedded))
+    words = np.array([["yes"], ["no"], ["perhaps"]])
+    assert without_xla(mcdrop.MCDropout(model)).sample(words, num_samples=8).std() > 0
+
+
+def test_examples_are_numbered_through_all_batches():
+    inputs = open_inputs(generator(X))
+    batches = list(inputs.batches(3))
+    assert [batch.start for batch in batches] == [0, 3, 6]
+    assert [len(batch) for batch in batches] == [3, 3, 1]
+    np.testing.assert_array_equal(np.concatenate([batch.arrays[0] for batch in batches]), X)
+    assert inputs.num_examples is None
+    assert open_inputs(X).num_examples == COUNT
+
+
+def test_only_as_much_of_a_generator_is_read_as_is_needed():
+    read = []
+
+    def endless():
+        while True:
+            read.append(1)
+            yield X
+
+    batches = open_inputs(endless()).batches(10)
+    next(batches)
+    assert len(read) == 2
+
+
+@pytest.mark.parametrize(
+    ("x", "message"),
+    [
+        (np.full((3, 6), np.nan), "NaN or infinite"),
+        (np.full((3, 6), np.inf, np.float32), "NaN or infinite"),
+        (np.zeros((0, 6), np.float32), "empty"),
+        (np.array([[1, 2], [3]], dtype=object), "array of objects"),
+        (np.array(["2020-01-01"], dtype="datetime64[D]"), "dtype datetime64"),
+        (np.zeros((3, 6), complex), "dtype complex"),
+        (np.float32(3), "single number"),
+        ([], "no array"),
+        ({}, "no array"),
+        (iter([]), "yields no batch"),
+        (np.zeros((3, 5), np.float32), r"shape \(5,\).*expects \(6,\)"),
+        (np.zeros((3, 6, 1, 2), np.float32), r"expects \(6,\)"),
+        ([X, X], "2 arrays, the model takes 1"),
+    ],
+)
+def test_what_is_no_data_for_the_model_is_refused(one_input, x, message):
+    with pytest.raises(DataError, match=message):
+        one_input.predict(x, num_samples=2)
+
+
+def test_a_nan_in_a_later_batch_is_refused_too(one_input):
+    batches = iter([X, np.full((2, 6), np.nan, np.float32)])
+    with pytest.raises(DataError, match="NaN or infinite"):
+        one_input.predict(batches, num_samples=2)
+
+
+@pytest.mark.parametrize(
+    ("x", "message"),
+    [
+        ({"image": IMAGE, "meta": META[:-1]}, r"\[6, 7\] examples"),
+        ({"image": IMAGE}, r"lacks the inputs \['meta'\]"),
+        ({"image": IMAGE, "meta": META[:, :2]}, r"expects \(3,\)"),
+        ({"image": IMAGE, "meta": np.where(META > 2, np.nan, META * np.nan)}, "NaN"),
+    ],
+)
+def test_inputs_that_do_not_belong_together_are_refused(x, message):
+    with pytest.raises(DataError, match=message):
+        two_inputs("dict").sample(x, num_samples=2)
+
+
+@pytest.mark.parametrize("batch_size", [2, 3, 100])
+def test_batches_of_different_shapes_are_refused(batch_size):
+    model = keras.Sequential([keras.Input((None, 3)), layers.Dropout(0.5), layers.LSTM(2)])
+    batches = iter([np.zeros((2, 4, 3), np.float32), np.zeros((2, 5, 3), np.float32)])
+    with pytest.raises(McdropError, match="shape"):
+        without_xla(mcdrop.MCDropout(model)).sample(batches, num_samples=2, batch_size=batch_size)
+
+
+def test_inputs_of_another_length_are_traced_anew():
+    """A length of None is open between calls."""
+    inputs = keras.Input((None, 3))
+    hidden = layers.Dropout(0.5)(layers.LSTM(2)(inputs))
+    model = keras.Model(inputs, hidden)
+    mc = without_xla(mcdrop.MCDropout(model))
+    for length in (4, 6, 4):
+        x = np.random.default_rng(length).normal(size=(3, length, 3)).astype(np.float32)
+        expected = np.asarray(model(x, training=False))
+        passes = mc.sample(x, num_samples=50)
+        doubled = np.where(passes == 0, 0, 2 * expected)
+        np.testing.assert_allclose(passes, doubled, rtol=1e-5)
+        assert 0.3 < (passes == 0).mean() < 0.7
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"num_samples": 1}, "`num_samples`"),
+        ({"num_samples": 2.0}, "`num_samples`"),
+        ({"num_samples": True}, "`num_samples`"),
+        ({"seed": -1}, "`seed`"),
+        ({"seed": 2**64}, "`seed`"),
+        ({"seed": "0"}, "`seed`"),
+        ({"batch_size": 0}, "`batch_size`"),
+        ({"tolerance": -0.1}, "`tolerance`"),
+        ({"tolerance": 0.1, "keep_samples": True}, "`keep_samples`"),
+    ],
+)
+def test_arguments_that_make_no_sense_are_refused(one_input, options, message):
+    with pytest.raises(DataError, match=message):
+        one_input.predict(X, **({"num_samples": 2} | options))
+
+
+def test_one_pass_can_be_sampled_but_not_be_summed_up(one_input):
+    assert one_input.sample(X, num_samples=1).shape == (1, COUNT, 2)
+    with pytest.raises(DataError, match="at least 1"):
+        one_input.sample(X, num_samples=0)
