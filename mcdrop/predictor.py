@@ -1,0 +1,267 @@
+"""MCDropout: a trained Keras model that samples."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from keras import tree
+
+from mcdrop._checks import check_choice, check_count, check_number
+from mcdrop.engine import describe
+from mcdrop.engine.audit import StochasticLayer, find_leaves
+from mcdrop.engine.inputs import open_inputs
+from mcdrop.engine.running import Options, Progress, Run
+from mcdrop.engine.sampling import Sampler, devices
+from mcdrop.engine.shadow import can_convert
+from mcdrop.engine.tasks import Task
+from mcdrop.engine.tracing import Settings
+from mcdrop.errors import DataError, ModelError
+from mcdrop.prediction import Prediction, concatenate
+
+
+class MCDropout:
+    """Samples a trained Keras model with its dropout on, and everything else in inference.
+
+    The model is not changed, to the bit. Pass t of example i depends on the weights, the
+    example, the seed, t and i alone: not on batch sizes, chunks or the number of passes
+    (but with `balanced`, on the number of passes).
+
+    Args:
+        model: A built Keras 3 model of any kind.
+        layers: Which stochastic layers sample. None: dropout, spatial_dropout, alpha_dropout,
+            gaussian_dropout, rnn, attention and registered custom layers. Otherwise a list of
+            kinds, layer names or paths; or a predicate on `StochasticLayer`.
+        masks: "independent", each example has masks of its own, as in training; "shared", one
+            mask a pass for all examples, a draw of one network.
+        balanced: Draws masks that keep each unit nearly the same number of times over the
+            passes, which lowers the Monte Carlo error of the mean, to about half at 50 passes;
+            the variance and the mutual information become slightly too large (about 3% then).
+        task: "classification", "binary", "multilabel", "regression" or "gaussian"; for several
+            outputs a mapping or sequence of them. None reads it from the model.
+        compute_dtype: "bfloat16" computes the passes in half precision, statistics in float32.
+        jit_compile: Compiles the passes as a whole with XLA; mostly slower on CPUs.
+
+    Raises:
+        ModelError: The object is no built Keras 3 model, or nothing in it would be random.
+        DataError: An argument is none of those above.
+
+    References:
+        Gal & Ghahramani (2016), "Dropout as a Bayesian Approximation", arXiv:1506.02142.
+
+    Example:
+        >>> import keras
+        >>> model = keras.Sequential([
+        ...     keras.Input((4,)), keras.layers.Dropout(0.5), keras.layers.Dense(3, "softmax")])
+        >>> mc = MCDropout(model)
+        >>> mc.predict(np.ones((2, 4)), num_samples=10).mean.shape
+        (2, 3)
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        *,
+        layers: Iterable[str] | Callable[[StochasticLayer], bool] | None = None,
+        masks: str = "independent",
+        balanced: bool = False,
+        task: Task = None,
+        compute_dtype: str | None = None,
+        jit_compile: bool = False,
+    ) -> None:
+        check_choice("masks", masks, ("independent", "shared"))
+        if compute_dtype is not None:
+            check_choice("compute_dtype", compute_dtype, ("bfloat16",))
+        self._leaves = find_leaves(model, layers)
+        self._model = model
+        self._task = task
+        self._settings = Settings(
+            shared=masks == "shared",
+            balanced=bool(balanced),
+            compute_dtype=compute_dtype,
+            jit_compile=bool(jit_compile),
+        )
+        if compute_dtype is not None and not any(map(can_convert, model._flatten_layers())):
+            raise ModelError(
+                f"No layer of the model can compute in {compute_dtype}; leave `compute_dtype` out."
+            )
+        self._samplers = [
+            Sampler(model, self._leaves, self._settings, device) for device in devices()
+        ]
+        self._unreached: frozenset[int] = frozenset()
+
+    @property
+    def model(self) -> Any:
+        """The wrapped model, untouched."""
+        return self._model
+
+    @property
+    def stochastic_layers(self) -> tuple[StochasticLayer, ...]:
+        """Every layer that can be random, and whether and why it samples.
+
+        A selected layer that the model never ran is listed as not selected once data went
+        through.
+        """
+        return tuple(
+            replace(leaf.info, selected=False, reason="selected, but the model never reached it")
+            if leaf.ordinal in self._unreached
+            else leaf.info
+            for leaf in self._leaves
+        )
+
+    @property
+    def share_run_once(self) -> float:
+        """Share of the model that runs once, not T times, by multiply-accumulates, in [0, 1]."""
+        structure = tree.map_structure(lambda _: 0, describe.input_structure(self._model))
+        return self._samplers[0].cut(structure).share_run_once
+
+    def summary(self) -> str:
+        """Returns the audit: what samples, what stays off and why, and what runs only once."""
+        return describe.summary(self._model, self.stochastic_layers, self.share_run_once)
+
+    def sample(
+        self, x: Any, *, num_samples: int = 50, seed: int = 0, batch_size: int | None = None
+    ) -> Any:
+        """Returns the raw outputs of T stochastic passes.
+
+        Args:
+            x: Inputs of N examples: arrays, a dict or tuple of arrays, a `tf.data.Dataset`, a
+                `PyDataset`, or a generator of batches.
+            num_samples: T >= 1. The passes are the first T of any larger number.
+            seed: Whole number from 0 below 2**64.
+            batch_size: Examples held at once; None chooses by memory. It changes no result.
+
+        Returns:
+            Array of shape (T, N, ...), or the model's own output structure of such arrays.
+
+        Raises:
+            DataError: The inputs do not fit the model, are empty or not finite.
+            ModelError: The model fails on them, or nothing selected was reached.
+        """
+        run = self._open(x, num_samples, seed, batch_size, minimum=1)
+        blocks = list(run.outputs())
+        return run.pack([np.concatenate(parts, axis=1) for parts in zip(*blocks, strict=True)])
+
+    def predict(
+        self,
+        x: Any,
+        *,
+        num_samples: int = 50,
+        seed: int = 0,
+        batch_size: int | None = None,
+        keep_samples: bool = False,
+        tolerance: float | None = None,
+        progress: Progress | None = None,
+    ) -> Any:
+        """Samples T passes and returns their statistics beside the deterministic prediction.
+
+        Args:
+            x: Inputs of N examples, as for `sample`.
+            num_samples: T >= 2; with `tolerance`, the largest number of passes.
+            seed: Whole number from 0 below 2**64.
+            batch_size: Examples held at once; None chooses by memory. It changes no result.
+            keep_samples: Also keep the passes, T x N x C numbers.
+            tolerance: Stop sampling an example once the Monte Carlo standard error of every
+                output's mean is at most this; looked at after every 16 passes.
+            progress: Called with (examples done, N or None) as the work advances.
+
+        Returns:
+            A `Prediction`; for several outputs a dict or tuple of them.
+
+        Raises:
+            DataError: The inputs do not fit the model, are empty or not finite.
+            ModelError: The model fails on them, its task is ambiguous, or nothing was sampled.
+        """
+        options = Options(keep_samples, self._check_tolerance(tolerance, keep_samples))
+        run = self._open(x, num_samples, seed, batch_size, minimum=2)
+        parts = list(run.predictions(self._task, options, progress))
+        joined = {name: concatenate([part[name] for part in parts]) for name in parts[0]}
+        return _unwrap(joined)
+
+    def predict_batches(
+        self,
+        x: Any,
+        *,
+        num_samples: int = 50,
+        seed: int = 0,
+        batch_size: int | None = None,
+        tolerance: float | None = None,
+        progress: Progress | None = None,
+    ) -> Iterator[Any]:
+        """Yields what `predict` returns, a batch of consecutive examples at a time.
+
+        For data that does not fit in memory: nothing is kept of what was yielded.
+        """
+        options = Options(False, self._check_tolerance(tolerance, False))
+        run = self._open(x, num_samples, seed, batch_size, minimum=2)
+        for predictions in run.predictions(self._task, options, progress):
+            yield _unwrap(predictions)
+
+    def export(self, path: str | Path, *, num_samples: int = 50, seed: int = 0) -> None:
+        """Writes a SavedModel that returns mean, variance and uncertainty, for TensorFlow Serving.
+
+        Its `serving_default` signature takes the model's inputs by name and returns `mean`,
+        `variance` and `deterministic`, for class tasks also `predictive_entropy`,
+        `expected_entropy` and `mutual_information`. Every example is sampled with the masks of
+        example 0, so an answer is a function of the request, however a server batches it.
+
+        Args:
+            path: Directory to write; it must not exist.
+            num_samples: T >= 2 passes, fixed in the file.
+            seed: Whole number from 0 below 2**64, fixed in the file.
+
+        Raises:
+            DataError: `path` exists, or an argument is out of range.
+            ModelError: The model has several predictions, or inputs of unknown shape.
+        """
+        from mcdrop.engine import export
+
+        check_count("num_samples", num_samples, minimum=2)
+        _check_seed(seed)
+        export.write(
+            self._model,
+            self._samplers[0],
+            self._task,
+            Path(path),
+            num_samples=num_samples,
+            seed=seed,
+        )
+
+    def _open(
+        self, x: Any, num_samples: int, seed: int, batch_size: int | None, *, minimum: int
+    ) -> Run:
+        check_count("num_samples", num_samples, minimum=minimum)
+        _check_seed(seed)
+        if batch_size is not None:
+            check_count("batch_size", batch_size, minimum=1)
+        inputs = open_inputs(x)
+        describe.check_inputs(self._model, inputs)
+        run = Run(self._model, self._samplers, inputs, num_samples, seed, batch_size)
+        self._unreached = frozenset(leaf.ordinal for leaf in run.unreached)
+        return run
+
+    def _check_tolerance(self, tolerance: float | None, keep_samples: bool) -> float | None:
+        if tolerance is None:
+            return None
+        if self._settings.balanced:
+            raise DataError(
+                "`tolerance` stops examples early, but balanced masks need all passes. Use one of "
+                "the two."
+            )
+        if keep_samples:
+            raise DataError("`keep_samples` needs the same passes for all; leave `tolerance` out.")
+        return check_number("tolerance", tolerance, low=0.0, high=np.inf)
+
+
+def _check_seed(seed: int) -> None:
+    check_count("seed", seed, minimum=0)
+    if seed >= 2**64:
+        raise DataError(f"`seed` is {seed}, expected a whole number below 2**64.")
+
+
+def _unwrap(predictions: dict[str, Prediction]) -> Any:
+    """Returns the only prediction, or all of them by name."""
+    return predictions[""] if set(predictions) == {""} else predictions
