@@ -1,0 +1,203 @@
+"""Fitting data to a model: shapes checked, a missing channel axis added, pixels scaled."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mcdrop._checks import check_choice
+from mcdrop.errors import DataError
+from mcdrop.loading.data import Data
+from mcdrop.loading.rows import MappedRows, Rows
+
+SCALES: Mapping[str, tuple[float, float]] = {
+    "none": (1.0, 0.0),
+    "unit": (1.0 / 255.0, 0.0),
+    "symmetric": (1.0 / 127.5, -1.0),
+}
+"""Factor and offset of each way to scale pixels from [0, 255]."""
+
+_SCALING_LAYERS = frozenset({"Rescaling", "Normalization"})
+_SCALING_OPERATIONS = frozenset({"TrueDivide", "Divide", "Multiply", "Subtract"})
+_FIRST_NORMALIZER = "BatchNormalization"
+
+Array = NDArray[Any]
+Shape = tuple[int | None, ...]
+
+
+def input_shapes(model: Any) -> dict[str, Shape] | None:
+    """Returns the shape of each input of a Keras model without the batch axis, by its name.
+
+    The name is the key for a model that takes a dict. None when the model does not state its
+    inputs, as a subclassed model may not.
+    """
+    tensors = getattr(model, "inputs", None)
+    if not tensors:
+        return None
+    if _takes_dict(model):
+        return {key: tuple(tensor.shape[1:]) for key, tensor in model._inputs_struct.items()}
+    return {tensor.name: tuple(tensor.shape[1:]) for tensor in tensors}
+
+
+def image_channels(model: Any) -> int:
+    """Returns the number of channels that images must be decoded to for a model; 3 if unknown."""
+    shapes = input_shapes(model) or {}
+    shape = next(iter(shapes.values()), ())
+    if len(shape) == 2:
+        return 1
+    return shape[-1] if len(shape) == 3 and shape[-1] in (1, 3, 4) else 3
+
+
+def fit_to_model(data: Data, model: Any, *, scale: str = "none") -> Data:
+    """Returns the data as the model takes it; every block is checked to be finite on reading.
+
+    The one repair of shapes is a channel axis of size 1, added when only it is missing and
+    dropped when only it is too many.
+
+    Args:
+        data: Opened data.
+        model: Built Keras model.
+        scale: "none" leaves pixels as they are, "unit" divides by 255, "symmetric" maps
+            [0, 255] to [-1, 1]; applied to uint8 and floating inputs, never to other
+            integers, which are no pixels.
+
+    Raises:
+        DataError: The inputs do not fit the model, or are not numbers.
+
+    Example:
+        >>> import keras
+        >>> from mcdrop.loading import Data, rows
+        >>> images = np.array([[[0, 255], [51, 102]]], np.uint8)
+        >>> model = keras.Sequential([keras.Input((2, 2, 1)), keras.layers.Flatten()])
+        >>> data = Data("images", {"x": rows.ArrayRows(images)})
+        >>> fit_to_model(data, model, scale="unit").x().reshape(-1).astype(float).round(1).tolist()
+        [0.0, 1.0, 0.2, 0.4]
+    """
+    check_choice("scale", scale, tuple(SCALES))
+    shapes = input_shapes(model)
+    inputs = _match_inputs(data, shapes)
+    fitted = {
+        name: _fit_rows(
+            f"Input `{name}` of {data.name}" if len(inputs) > 1 else f"The input of {data.name}",
+            rows,
+            shapes[name] if shapes else None,
+            scale,
+        )
+        for name, rows in inputs.items()
+    }
+    if scale != "none" and not any(_is_scalable(rows) for rows in inputs.values()):
+        raise DataError(
+            f"{data.name} holds whole numbers other than 8-bit pixels, which --scale leaves alone."
+        )
+    return replace(data, inputs=fitted, listed=not _takes_dict(model))
+
+
+def pixel_hint(data: Data, model: Any, scale: str) -> str | None:
+    """Returns a warning when raw uint8 pixels go into a model that seems not to rescale them."""
+    raw = any(rows.dtype == np.uint8 and len(rows.shape) > 2 for rows in data.inputs.values())
+    if not raw or scale != "none" or _rescales(model):
+        return None
+    return (
+        f"{data.name} holds raw pixels from 0 to 255 and the model has no Rescaling layer; if it "
+        "was trained on pixels divided by 255, add --scale unit."
+    )
+
+
+def _takes_dict(model: Any) -> bool:
+    return isinstance(getattr(model, "_inputs_struct", None), dict)
+
+
+def _match_inputs(data: Data, shapes: Mapping[str, Shape] | None) -> dict[str, Rows]:
+    """Returns the rows under the names of the model's inputs."""
+    rows = dict(data.inputs)
+    if shapes is None:
+        return rows
+    if len(shapes) == 1 and len(rows) == 1:
+        return {next(iter(shapes)): next(iter(rows.values()))}
+    if set(rows) != set(shapes):
+        raise DataError(
+            f"The model has {len(shapes)} input(s) ({', '.join(shapes)}), but {data.name} gives "
+            f"{len(rows)} ({', '.join(rows)}). Name one array an input, as in --x-key "
+            f"{','.join(shapes)}."
+        )
+    return {name: rows[name] for name in shapes}
+
+
+def _fit_rows(name: str, rows: Rows, expected: Shape | None, scale: str) -> Rows:
+    if rows.dtype.kind not in "biuf":
+        raise DataError(f"{name} has dtype {rows.dtype}, expected numbers.")
+    shape = rows.shape[1:] if expected is None else _fit_shape(name, rows.shape, expected)
+    applied = scale if _is_scalable(rows) else "none"
+    dtype = rows.dtype if applied == "none" else np.dtype(np.float32)
+    return MappedRows(rows, _converter(name, shape, applied), shape, dtype)
+
+
+def _is_scalable(rows: Rows) -> bool:
+    return rows.dtype == np.uint8 or rows.dtype.kind == "f"
+
+
+def _fit_shape(name: str, shape: tuple[int, ...], expected: Shape) -> tuple[int, ...]:
+    """Returns the row shape after adding or dropping a channel axis of size 1."""
+    row = shape[1:]
+    for candidate in (row, (*row, 1), row[:-1] if row[-1:] == (1,) else row):
+        if _fits(candidate, expected):
+            return candidate
+    wanted = ", ".join("any" if size is None else str(size) for size in expected)
+    raise DataError(
+        f"{name} has shape {shape}, but the model takes (N, {wanted}). {_advice(row, expected)}"
+    )
+
+
+def _fits(row: tuple[int, ...], expected: Shape) -> bool:
+    return len(row) == len(expected) and all(
+        wanted in (None, size) for size, wanted in zip(row, expected, strict=True)
+    )
+
+
+def _advice(row: tuple[int, ...], expected: Shape) -> str:
+    """Says how to repair a shape, as far as it can be told."""
+    if len(row) == 3 == len(expected):
+        if _fits((*row[1:], row[0]), expected):
+            return "Put the channels last with np.moveaxis(x, 1, -1)."
+        if _fits(row[:2], expected[:2]):
+            return f"Convert the images from {row[2]} to {expected[2]} channel(s)."
+        return "Resize the images, or use --image-size for a folder of images."
+    size = int(np.prod(row))
+    if None not in expected and size == int(np.prod([wanted or 0 for wanted in expected])):
+        return f"Reshape it with x.reshape((-1, {', '.join(map(str, expected))}))."
+    return "Pass data of the kind that the model was trained on."
+
+
+def _converter(name: str, row_shape: tuple[int, ...], scale: str) -> Callable[[Array, int], Array]:
+    """Returns the function that turns a block as stored into a block for the model."""
+    factor, offset = SCALES[scale]
+
+    def convert(block: Array, start: int) -> Array:
+        finite = np.isfinite(block).reshape(len(block), -1).all(axis=1)
+        if not finite.all():
+            raise DataError(
+                f"{name} has NaN or infinite values, the first in example "
+                f"{start + int(np.argmin(finite))}. Remove or impute them first."
+            )
+        shaped = block.reshape(len(block), *row_shape)
+        if scale == "none":
+            return shaped
+        return shaped.astype(np.float32) * np.float32(factor) + np.float32(offset)
+
+    return convert
+
+
+def _rescales(model: Any) -> bool:
+    """Returns whether a model seems to scale its inputs itself."""
+    layers = list(model._flatten_layers()) if hasattr(model, "_flatten_layers") else []
+    kinds = [type(layer).__name__ for layer in layers]
+    if not _SCALING_LAYERS.isdisjoint(kinds):
+        return True
+    operations = getattr(model, "operations", None) or getattr(model, "layers", [])
+    computing = [type(op).__name__ for op in operations if type(op).__name__ != "InputLayer"]
+    first = computing[0] if computing else ""
+    return first in _SCALING_OPERATIONS or first == _FIRST_NORMALIZER

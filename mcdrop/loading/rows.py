@@ -1,0 +1,202 @@
+"""Arrays that are read block by block, so that a file larger than memory can be predicted.
+
+Every kind of source offers the same three things: `shape` with the number of examples first,
+`dtype`, and `blocks(size)`, which goes through the examples once, in order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import IO, Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mcdrop.errors import DataError
+
+Array = NDArray[Any]
+
+_BLOCK_BYTES = 2**25
+
+
+class Rows(Protocol):
+    """Examples that can be read in order."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the whole, (N, ...)."""
+        ...
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of the values that `blocks` yields."""
+        ...
+
+    def blocks(self, size: int) -> Iterator[Array]:
+        """Yields arrays of at most `size` examples that make up the whole in order."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class ArrayRows:
+    """Examples of an array in memory."""
+
+    array: Array
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the array."""
+        return self.array.shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of the array."""
+        return self.array.dtype
+
+    def blocks(self, size: int) -> Iterator[Array]:
+        """Yields slices of the array."""
+        for start in range(0, len(self.array), size):
+            yield self.array[start : start + size]
+
+
+@dataclass(frozen=True, eq=False)
+class NpyRows:
+    """Examples of an `.npy` file or of a member of an `.npz` file, read as a stream."""
+
+    name: str
+    open: Callable[[], AbstractContextManager[IO[bytes]]]
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    fortran_order: bool
+
+    def blocks(self, size: int) -> Iterator[Array]:
+        """Yields blocks in the machine's byte order; column-major files are read whole first."""
+        if self.fortran_order:
+            yield from ArrayRows(self._read_columns()).blocks(size)
+            return
+        with self.open() as stream:
+            _read_header(stream, self.name)
+            for start in range(0, self.shape[0], size):
+                count = min(size, self.shape[0] - start)
+                yield self._read(stream, (count, *self.shape[1:]))
+
+    def _read_columns(self) -> Array:
+        with self.open() as stream:
+            _read_header(stream, self.name)
+            return self._read(stream, self.shape[::-1]).transpose()
+
+    def _read(self, stream: IO[bytes], shape: tuple[int, ...]) -> Array:
+        wanted = int(np.prod(shape, dtype=np.int64)) * self.dtype.itemsize
+        try:
+            data = stream.read(wanted)
+        except Exception as problem:  # zipfile and zlib raise several kinds for damaged data
+            raise DataError(f"{self.name} is damaged ({problem}).") from None
+        if len(data) != wanted:
+            raise DataError(f"{self.name} ends too early: the file was not written completely.")
+        return np.frombuffer(data, self.dtype).reshape(shape).astype(self.dtype.newbyteorder("="))
+
+
+def npy_rows(name: str, open_stream: Callable[[], AbstractContextManager[IO[bytes]]]) -> NpyRows:
+    """Returns the rows of an `.npy` stream after reading its header.
+
+    Raises:
+        DataError: The stream is not an array, or an array of Python objects, which would
+            have to be unpickled.
+    """
+    with open_stream() as stream:
+        shape, fortran_order, dtype = _read_header(stream, name)
+    if dtype.hasobject:
+        raise DataError(
+            f"{name} is an array of Python objects, which mcdrop never unpickles. Save a plain "
+            "numeric array instead, as from np.stack(list_of_arrays)."
+        )
+    if not shape:
+        raise DataError(f"{name} is a single number, expected an array with one row an example.")
+    return NpyRows(name, open_stream, shape, dtype, fortran_order)
+
+
+def _read_header(stream: IO[bytes], name: str) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    readers: Mapping[tuple[int, int], Any] = {
+        (1, 0): np.lib.format.read_array_header_1_0,
+        (2, 0): np.lib.format.read_array_header_2_0,
+    }
+    try:
+        version = np.lib.format.read_magic(stream)
+        shape, fortran_order, dtype = readers[version](stream)
+    except Exception as problem:  # whatever a damaged header makes NumPy raise
+        raise DataError(f"{name} is not an array written by NumPy ({problem}).") from None
+    return shape, fortran_order, dtype
+
+
+@dataclass(frozen=True, eq=False)
+class ChosenRows:
+    """Some examples of a source, in the order of the source."""
+
+    source: Rows
+    indices: NDArray[np.intp]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the chosen examples."""
+        return (len(self.indices), *self.source.shape[1:])
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of the source."""
+        return self.source.dtype
+
+    def blocks(self, size: int) -> Iterator[Array]:
+        """Yields what is chosen of each block of the source."""
+        start = 0
+        for block in self.source.blocks(size):
+            stop = start + len(block)
+            low, high = np.searchsorted(self.indices, (start, stop))
+            if low < high:
+                yield block[self.indices[low:high] - start]
+            start = stop
+            if high == len(self.indices):
+                return
+
+
+@dataclass(frozen=True, eq=False)
+class MappedRows:
+    """A source whose blocks go through a function, told the number of the first example."""
+
+    source: Rows
+    function: Callable[[Array, int], Array]
+    row_shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape after the function."""
+        return (self.source.shape[0], *self.row_shape)
+
+    def blocks(self, size: int) -> Iterator[Array]:
+        """Yields the blocks of the source after the function."""
+        start = 0
+        for block in self.source.blocks(size):
+            yield self.function(block, start)
+            start += len(block)
+
+
+def rows_at_once(sources: Iterable[Rows]) -> int:
+    """Returns how many examples of some sources to read at a time, about 32 MiB of them."""
+    row_bytes = sum(
+        int(np.prod(rows.shape[1:], dtype=np.int64)) * rows.dtype.itemsize for rows in sources
+    )
+    return max(1, _BLOCK_BYTES // max(1, row_bytes))
+
+
+def read(rows: Rows) -> Array:
+    """Returns all examples as one array."""
+    if isinstance(rows, ArrayRows):
+        return rows.array
+    whole = np.empty(rows.shape, rows.dtype)
+    start = 0
+    for block in rows.blocks(rows_at_once([rows])):
+        whole[start : start + len(block)] = block
+        start += len(block)
+    return whole
