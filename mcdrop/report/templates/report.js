@@ -1,0 +1,241 @@
+"use strict";
+(function () {
+  const root = document.documentElement;
+  const themes = ["auto", "light", "dark"];
+
+  function storedTheme() {
+    // A page opened from disk may be refused storage.
+    try { return localStorage.getItem("mcdrop-theme"); } catch { return null; }
+  }
+
+  function setTheme(theme) {
+    if (theme === "auto") root.removeAttribute("data-theme");
+    else root.setAttribute("data-theme", theme);
+    try { localStorage.setItem("mcdrop-theme", theme); } catch { /* It then lasts until reload. */ }
+  }
+
+  // Before the page is painted, so that it does not flash.
+  const stored = storedTheme();
+  if (themes.includes(stored)) setTheme(stored);
+
+  document.addEventListener("DOMContentLoaded", function () {
+    themeButton();
+    sections();
+    document.querySelectorAll("table.sortable").forEach(sortable);
+    const deploy = document.querySelector("[data-deploy]");
+    if (deploy) threshold(deploy);
+    const gallery = document.querySelector("[data-gallery]");
+    if (gallery) examples(gallery, document.querySelector("[data-filters]"));
+  });
+
+  function themeButton() {
+    const button = document.querySelector("[data-theme-button]");
+    const show = (theme) => { button.textContent = "Theme: " + theme; };
+    show(root.dataset.theme || "auto");
+    button.hidden = false;
+    button.addEventListener("click", function () {
+      const next = themes[(themes.indexOf(root.dataset.theme || "auto") + 1) % themes.length];
+      setTheme(next);
+      show(next);
+    });
+  }
+
+  // Marks the section being read in the list of sections.
+  function sections() {
+    const links = new Map();
+    document.querySelectorAll(".rail a").forEach((link) => links.set(link.hash.slice(1), link));
+    const seen = new Set();
+    const watch = new IntersectionObserver(function (entries) {
+      entries.forEach((e) => (e.isIntersecting ? seen.add(e.target.id) : seen.delete(e.target.id)));
+      const current = [...links.keys()].find((id) => seen.has(id));
+      links.forEach(function (link, id) {
+        if (id === current) link.setAttribute("aria-current", "true");
+        else link.removeAttribute("aria-current");
+      });
+    }, { rootMargin: "-15% 0px -60% 0px" });
+    links.forEach((_, id) => watch.observe(document.getElementById(id)));
+  }
+
+  function sortable(table) {
+    const body = table.tBodies[0];
+    const heads = [...table.tHead.rows[0].cells];
+    heads.forEach(function (head, column) {
+      const button = document.createElement("button");
+      button.type = "button";
+      button.textContent = head.textContent.trim();
+      head.replaceChildren(button);
+      button.addEventListener("click", function () {
+        const numeric = head.dataset.sort === "number";
+        const first = numeric ? "descending" : "ascending";
+        const second = numeric ? "ascending" : "descending";
+        const order = head.getAttribute("aria-sort") === first ? second : first;
+        heads.forEach((other) => other.removeAttribute("aria-sort"));
+        head.setAttribute("aria-sort", order);
+        const sign = order === "ascending" ? 1 : -1;
+        const rows = [...body.rows].map((row) => [key(row.cells[column], numeric), row]);
+        rows.sort((a, b) => compare(a[0], b[0], sign, numeric));
+        body.append(...rows.map((pair) => pair[1]));
+      });
+    });
+  }
+
+  function key(cell, numeric) {
+    return numeric ? Number.parseFloat(cell.dataset.value) : cell.textContent.trim();
+  }
+
+  // What is not a number goes last, whichever way the column is sorted.
+  function compare(a, b, sign, numeric) {
+    if (!numeric) return sign * a.localeCompare(b, undefined, { numeric: true });
+    if (Number.isNaN(a) || Number.isNaN(b)) return Number.isNaN(a) - Number.isNaN(b);
+    return sign * (a - b);
+  }
+
+  // Text of a share that reads 0% or 100% only when it is exactly so.
+  function percent(value) {
+    if (value === 0 || value === 1) return 100 * value + "%";
+    for (let digits = 1; digits < 5; digits += 1) {
+      const text = (100 * value).toFixed(digits);
+      if (Number(text) !== 0 && Number(text) !== 100) return text + "%";
+    }
+    return value > 0.5 ? ">99.99%" : "<0.01%";
+  }
+
+  function number(value) {
+    if (value !== 0 && Math.abs(value) < 0.001) return value.toPrecision(2).replace("-", "\u2212");
+    return value.toFixed(3).replace("-", "\u2212");
+  }
+
+  // Four digits; a threshold is copied into code, so what is shown must not round much.
+  function significant(value) {
+    const text = Math.abs(value) >= 1000 ? value.toFixed(0) : value.toPrecision(4);
+    return text.replace("-", "\u2212");
+  }
+
+  function count(value) {
+    return String(value).replace(/\B(?=(\d{3})+(?!\d))/g, "\u202f");
+  }
+
+  function threshold(deploy) {
+    const data = JSON.parse(document.getElementById("slider-data").textContent);
+    const slider = document.getElementById("coverage");
+    const text = data.share ? percent : number;
+    const mark = marker(deploy.querySelector("svg[role=img]"), data);
+    const out = (name) => deploy.querySelector('[data-out="' + name + '"]');
+
+    function show() {
+      const place = Number(slider.value);
+      const accepted = Math.round(data.coverage[place] * data.count);
+      out("coverage").textContent = percent(data.coverage[place]);
+      out("accepted").textContent = count(accepted) + " of " + count(data.count) + " accepted";
+      out("value").textContent = text(data.value[place]);
+      out("interval").textContent = interval(place) + mistakes(place, accepted);
+      out("threshold").textContent = "\u2264 " + significant(data.threshold[place]);
+      const plain = out("plain");
+      if (plain) plain.textContent = data.plain[place] === null ? "\u2013" : text(data.plain[place]);
+      slider.setAttribute("aria-valuetext", percent(data.coverage[place]) + " accepted");
+      mark(place);
+    }
+    function interval(place) {
+      return "[" + text(data.low[place]) + ", " + text(data.high[place]) + "]";
+    }
+    function mistakes(place, accepted) {
+      if (!data.share) return "";
+      const wrong = accepted - Math.round(data.value[place] * accepted);
+      return ", " + count(wrong) + (wrong === 1 ? " mistake" : " mistakes");
+    }
+
+    deploy.querySelectorAll("[data-target]").forEach(function (button) {
+      const wanted = Number(button.dataset.target);
+      // The largest coverage at which the accuracy is reached.
+      const place = data.value.findLastIndex((value) => value >= wanted);
+      button.disabled = place < 0;
+      button.addEventListener("click", function () {
+        slider.value = place;
+        show();
+      });
+    });
+    slider.addEventListener("input", show);
+    deploy.querySelector("[data-control]").hidden = false;
+    deploy.querySelector("[data-readout]").hidden = false;
+    const start = data.coverage.findIndex((value) => value >= 0.9);
+    slider.value = start < 0 ? data.coverage.length - 1 : start;
+    show();
+  }
+
+  // Draws the operating point into the figure; returns the function that moves it.
+  function marker(svg, data) {
+    const space = "http://www.w3.org/2000/svg";
+    const group = document.createElementNS(space, "g");
+    const line = document.createElementNS(space, "line");
+    const dot = document.createElementNS(space, "circle");
+    const [left, right, top, bottom] = data.area;
+    const [x0, x1, y1, y0] = data.limits;
+    group.setAttribute("class", "marker");
+    line.setAttribute("y1", top);
+    line.setAttribute("y2", bottom);
+    dot.setAttribute("r", 5.5);
+    group.append(line, dot);
+    svg.append(group);
+    return function (place) {
+      const x = left + (right - left) * (data.coverage[place] - x0) / (x1 - x0);
+      const y = bottom + (top - bottom) * (data.value[place] - y0) / (y1 - y0);
+      line.setAttribute("x1", x);
+      line.setAttribute("x2", x);
+      dot.setAttribute("cx", x);
+      dot.setAttribute("cy", Math.min(Math.max(y, top), bottom));
+    };
+  }
+
+  function examples(gallery, filters) {
+    const page = gallery.classList.contains("rows") ? 8 : 24;
+    const tiles = [...gallery.children];
+    const more = document.querySelector("[data-more]");
+    const upward = new Set(["index"]);
+    const natural = { confident_mistakes: "confidence", largest_error: "error" };
+    natural.largest_disagreement = natural.class_flipped = "disagreement";
+    let limit = page;
+
+    function chosen() {
+      const form = new FormData(filters);
+      const [group, label] = [form.get("group"), form.get("label")];
+      return tiles.filter(function (tile) {
+        if (group && !tile.dataset.groups.split(" ").includes(group)) return false;
+        if (label && tile.dataset.label !== label) return false;
+        return !form.get("wrong") || "wrong" in tile.dataset;
+      });
+    }
+    function show() {
+      const name = filters.elements.sort.value;
+      const field = name.replace(/_(\w)/g, (_, letter) => letter.toUpperCase());
+      const sign = upward.has(name) ? 1 : -1;
+      const kept = chosen();
+      kept.sort((a, b) => sign * (a.dataset[field] - b.dataset[field]));
+      tiles.forEach((tile) => { tile.hidden = true; });
+      kept.slice(0, limit).forEach((tile) => { tile.hidden = false; });
+      gallery.prepend(...kept);
+      const shown = Math.min(limit, kept.length);
+      filters.querySelector("[data-shown]").textContent = shown + " of " + kept.length + " shown";
+      more.hidden = kept.length <= limit;
+    }
+    function regroup() {
+      const group = new FormData(filters).get("group");
+      const first = filters.elements.sort.options[0].value;
+      const wanted = natural[group] || first;
+      const known = [...filters.elements.sort.options].some((option) => option.value === wanted);
+      filters.elements.sort.value = known ? wanted : first;
+    }
+
+    filters.addEventListener("change", function (event) {
+      limit = page;
+      if (event.target.name === "group") regroup();
+      show();
+    });
+    filters.addEventListener("submit", (event) => event.preventDefault());
+    more.addEventListener("click", function () {
+      limit = Infinity;
+      show();
+    });
+    filters.hidden = false;
+    show();
+  }
+})();

@@ -1,0 +1,209 @@
+"""A report's directory: written whole or not at all, and never over anything else."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from mcdrop.errors import DataError
+from mcdrop.prediction import Prediction
+from mcdrop.report.context import ReportContext
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from mcdrop.evaluation import Evaluation
+    from mcdrop.report.figures import Figure
+
+PAGE, NUMBERS, TABLE, FIGURES = "index.html", "report.json", "predictions.parquet", "figures"
+
+
+def write(
+    evaluation: Evaluation,
+    path: str | Path,
+    *,
+    x: ArrayLike | None = None,
+    class_names: Sequence[Any] | None = None,
+    out_of_distribution: Prediction | None = None,
+    context: ReportContext | None = None,
+    force: bool = False,
+) -> Path:
+    """Writes the report on one model to a directory.
+
+    The directory holds `index.html`, one self-contained page that opens without a network;
+    `report.json`, its numbers; `predictions.parquet`, one row an example; and `figures`.
+
+    Args:
+        evaluation: What `mcdrop.evaluate` returned.
+        path: The directory to write.
+        x: The inputs when they are images, shape (N, H, W) or (N, H, W, channels).
+        class_names: One name a class (a label, for "multilabel").
+        out_of_distribution: The same model's prediction of data of another kind.
+        context: Names, command, versions and layers to state.
+        force: Whether to replace a report that is already there.
+
+    Returns:
+        The path of the page.
+
+    Raises:
+        DataError: The directory exists and `force` is not set, or it is no report; images,
+            names or the foreign prediction do not fit the evaluation.
+
+    Example:
+        >>> import mcdrop, tempfile
+        >>> passes = np.array([[[0.9, 0.1], [0.4, 0.6]], [[0.7, 0.3], [0.2, 0.8]]])
+        >>> prediction = mcdrop.from_samples(passes, passes.mean(axis=0), task="classification")
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     page = write(mcdrop.evaluate(prediction, [0, 1]), f"{folder}/report")
+        ...     page.name, sorted(item.name for item in page.parent.iterdir())
+        ('index.html', ['figures', 'index.html', 'predictions.parquet', 'report.json'])
+    """
+    target = check_target(path, force=force)
+    # Matplotlib and seaborn take seconds to import: bad arguments should not wait for them.
+    from mcdrop.report.building import build
+
+    content = build(
+        evaluation,
+        x=x,
+        class_names=class_names,
+        out_of_distribution=out_of_distribution,
+        context=context,
+    )
+    from mcdrop.report import html, json
+    from mcdrop.report.drawing import draw
+
+    figures = draw(content)
+    with replaced_directory(target) as folder:
+        _write_files(folder, html.render(content, figures), json.dump(content), figures)
+        prediction_frame(evaluation).to_parquet(folder / TABLE, index=False)
+    return target / PAGE
+
+
+def compare(
+    evaluations: Mapping[str, Evaluation],
+    path: str | Path,
+    *,
+    context: ReportContext | None = None,
+    force: bool = False,
+) -> Path:
+    """Writes a report that sets several models side by side.
+
+    Where the models were evaluated on the same targets, differences to the first model are
+    paired: what makes an example hard for all of them cancels.
+
+    Args:
+        evaluations: Evaluations of at least two models, by name; the first is the reference.
+        path: The directory to write: `index.html`, `report.json` and `figures`.
+        context: Names, command and versions to state.
+        force: Whether to replace a report that is already there.
+
+    Returns:
+        The path of the page.
+
+    Raises:
+        DataError: There are fewer than two models, their tasks differ, or the directory exists
+            and `force` is not set.
+    """
+    target = check_target(path, force=force)
+    from mcdrop.report.comparison import build_comparison, draw_comparison
+
+    content = build_comparison(evaluations, context)
+    from mcdrop.report import html, json
+
+    figures = draw_comparison(content)
+    with replaced_directory(target) as folder:
+        page = html.render_comparison(content, figures)
+        _write_files(folder, page, json.dump_comparison(content), figures)
+    return target / PAGE
+
+
+def check_target(path: str | Path, *, force: bool) -> Path:
+    """Returns the directory to write, checked to be free or a report that may be replaced.
+
+    Raises:
+        DataError: Something is there that `force` does not cover.
+    """
+    target = Path(path).resolve()
+    if not target.exists():
+        return target
+    if not target.is_dir():
+        raise DataError(f"{path} is a file, expected the name of a directory to write.")
+    if not any(target.iterdir()):
+        return target
+    if not _holds_report(target):
+        raise DataError(
+            f"{path} exists and holds no mcdrop report. Name another directory; this one is not "
+            "replaced."
+        )
+    if not force:
+        raise DataError(
+            f"{path} exists. Name another directory, or replace it with force (--force)."
+        )
+    return target
+
+
+def _holds_report(target: Path) -> bool:
+    from mcdrop.report.json import is_report
+
+    numbers = target / NUMBERS
+    return numbers.is_file() and is_report(numbers.read_text(encoding="utf-8", errors="replace"))
+
+
+@contextmanager
+def replaced_directory(target: Path) -> Iterator[Path]:
+    """Yields an empty directory beside `target` that takes its place when the block ends well."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    workplace = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
+    fresh, old = workplace / "new", workplace / "old"
+    try:
+        fresh.mkdir()
+        yield fresh
+        if target.exists():
+            os.replace(target, old)
+        try:
+            os.replace(fresh, target)
+        except BaseException:
+            if old.exists():
+                os.replace(old, target)
+            raise
+    finally:
+        shutil.rmtree(workplace, ignore_errors=True)
+
+
+def _write_files(folder: Path, page: str, numbers: str, figures: Mapping[str, Figure]) -> None:
+    (folder / PAGE).write_text(page, encoding="utf-8")
+    (folder / NUMBERS).write_text(numbers, encoding="utf-8")
+    (folder / FIGURES).mkdir()
+    for name, figure in figures.items():
+        (folder / FIGURES / f"{name}.svg").write_text(figure.svg, encoding="utf-8")
+
+
+def prediction_frame(evaluation: Evaluation) -> pd.DataFrame:
+    """Returns one row an example: its truth, then the columns of `Prediction.to_frame`.
+
+    The truth is `label`, or `label_0`, `label_1`, ... for several labels or outputs; for maps
+    it is `error`, the share of wrong pixels or the root mean squared error of the example.
+    """
+    from mcdrop.report.answers import kind_of
+    from mcdrop.report.gallery import wrong_share
+
+    prediction, truth = evaluation.prediction, np.asarray(evaluation.y_true)
+    frame = prediction.to_frame()
+    if kind_of(prediction) == "pixels":
+        frame.insert(0, "error", wrong_share(prediction.predicted_class, truth))
+    elif truth.ndim > 2:
+        squares = np.square(truth.reshape(prediction.mean.shape) - prediction.mean)
+        frame.insert(0, "error", np.sqrt(squares.reshape(len(prediction), -1).mean(axis=1)))
+    else:
+        columns = truth.reshape(len(prediction), -1).T
+        for place, column in enumerate(columns):
+            frame.insert(place, "label" if len(columns) == 1 else f"label_{place}", column)
+    return frame

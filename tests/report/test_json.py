@@ -1,0 +1,96 @@
+"""report.json: strict JSON, and every field in its documentation."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mcdrop.report import ReportContext
+from mcdrop.report import json as report_json
+from mcdrop.report.building import build
+from mcdrop.report.comparison import build_comparison
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "report-json.md"
+
+
+def refuse(constant):
+    raise ValueError(f"{constant} is no JSON")
+
+
+def strict(text):
+    return json.loads(text, parse_constant=refuse)
+
+
+def field_names(value, *, skip=("versions", "omitted", "measures")):
+    """Yields the name of every field, but for those of mappings whose keys are data."""
+    if isinstance(value, dict):
+        for name, item in value.items():
+            yield name
+            if name not in skip:
+                yield from field_names(item, skip=skip)
+    elif isinstance(value, list):
+        for item in value:
+            yield from field_names(item, skip=skip)
+
+
+def test_every_layout_gives_strict_json(any_content):
+    found = strict(report_json.dump(any_content))
+    assert (found["format"], found["version"]) == ("mcdrop.report", 1)
+    assert found["evaluation"]["num_examples"] == len(any_content.evaluation.prediction)
+
+
+def undocumented(text):
+    document = DOCUMENT.read_text(encoding="utf-8")
+    return sorted(name for name in set(field_names(strict(text))) if f"`{name}`" not in document)
+
+
+def test_every_field_of_a_report_is_documented(any_content):
+    assert undocumented(report_json.dump(any_content)) == []
+
+
+def test_every_further_field_is_documented(classification, foreign):
+    texts = [
+        report_json.dump(build(classification, out_of_distribution=foreign)),
+        report_json.dump_comparison(
+            build_comparison({"a": classification, "b": classification}, ReportContext())
+        ),
+    ]
+    assert [undocumented(text) for text in texts] == [[], []]
+
+
+def test_the_document_names_the_version(classification):
+    assert f"version {report_json.FORMAT_VERSION}" in DOCUMENT.read_text(encoding="utf-8")
+
+
+def test_pictures_stay_out(classification, images):
+    text = report_json.dump(build(classification, x=images))
+    assert "base64" not in text
+
+
+def test_what_is_not_finite_is_null():
+    values = {"a": np.array([1.0, np.nan]), "b": np.float64(np.inf), "c": np.int64(3), 4: (True,)}
+    assert report_json.plain(values) == {"a": [1.0, None], "b": None, "c": 3, "4": [True]}
+
+
+def test_numbers_agree_with_the_evaluation(classification):
+    found = strict(report_json.dump(build(classification)))
+    metrics = {metric["name"]: metric for metric in found["evaluation"]["metrics"]}
+    expected = classification["accuracy"].monte_carlo.value
+    assert metrics["accuracy"]["monte_carlo"]["value"] == expected
+    assert found["selective"]["value"][-1] == pytest.approx(expected)
+    assert sum(found["reliability"]["count"]) == 300
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ('{"format": "mcdrop.report", "version": 9}', True),
+        ('{"format": "mcdrop.comparison"}', True),
+        ('{"format": "other"}', False),
+        ("[1]", False),
+        ("not json", False),
+    ],
+)
+def test_a_report_is_known_by_its_format(text, expected):
+    assert report_json.is_report(text) is expected
