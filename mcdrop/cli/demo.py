@@ -1,0 +1,54 @@
+"""`mcdrop demo`: the whole way on real images, with nothing to prepare."""
+
+from __future__ import annotations
+
+import time
+from argparse import Namespace
+
+from mcdrop.cli import report
+from mcdrop.cli.outputs import check_output, unfinished
+from mcdrop.cli.terminal import Terminal, import_keras
+from mcdrop.cli.work import check_passes, open_examples, read_labels, sample, wrap
+
+MODEL_NAME = "digits.keras"
+
+
+def run(options: Namespace, terminal: Terminal) -> None:
+    """Trains the model, samples it on held-out digits, and writes model and report."""
+    check_passes(options)
+    check_output(options.output, force=options.force, owned=report.OWNED)
+    import_keras(verbose=terminal.verbose)
+    from mcdrop.demo import train_digits_model
+    from mcdrop.evaluation import evaluate
+
+    with terminal.progress("Training") as progress:
+        model = train_digits_model(seed=options.seed, progress=progress)
+    settings = _as_report(options)
+    mc = wrap(model, settings)
+    examples = open_examples("digits", model, settings, terminal)
+    started = time.monotonic()
+    prediction = sample(mc, examples, settings, terminal, "Sampling")
+    seconds = time.monotonic() - started
+    evaluation = evaluate(prediction, read_labels(examples, prediction))
+    context = report.make_context(mc, settings, seconds)
+    with unfinished(options.output) as draft:
+        report.write(draft, evaluation, examples, context)
+        model.save(draft / MODEL_NAME)
+    terminal.say(evaluation.to_text())
+    report.tell(options.output, terminal)
+    terminal.say(
+        f"The model is in {options.output / MODEL_NAME}; to try your own:\n"
+        "  mcdrop report model.keras test.npz --samples 50 --output my-report"
+    )
+    terminal.result({"output": str(options.output), "evaluation": evaluation.to_dict()})
+
+
+def _as_report(options: Namespace) -> Namespace:
+    """Returns the options with which `mcdrop report` would do the same."""
+    from mcdrop.cli.parser import build_parser
+
+    model, passes, seed = options.output / MODEL_NAME, options.samples, options.seed
+    words = f"report MODEL digits --output report --samples {passes} --seed {seed}".split()
+    settings = build_parser().parse_args(words, Namespace(command_line=options.command_line))
+    settings.model = model
+    return settings

@@ -1,0 +1,34 @@
+"""`mcdrop inspect`: the audit of what would sample."""
+
+from __future__ import annotations
+
+import math
+from argparse import Namespace
+from dataclasses import asdict
+from typing import Any
+
+from mcdrop.cli.terminal import Terminal
+from mcdrop.cli.work import wrap_model
+from mcdrop.loading.fit import input_shapes
+
+
+def run(options: Namespace, terminal: Terminal) -> None:
+    """Prints the audit as text or JSON."""
+    mc = wrap_model(options.model, options, terminal)
+    terminal.say(mc.summary())
+    shapes = input_shapes(mc.model)
+    terminal.result(
+        {
+            "model": str(options.model),
+            "name": mc.model.name,
+            "num_parameters": mc.model.count_params(),
+            "inputs": None if shapes is None else {key: list(size) for key, size in shapes.items()},
+            "share_run_once": mc.share_run_once,
+            "stochastic_layers": [_plain(asdict(layer)) for layer in mc.stochastic_layers],
+        }
+    )
+
+
+def _plain(values: dict[str, Any]) -> dict[str, Any]:
+    """Returns the values with None for an unknown rate, which JSON cannot say otherwise."""
+    return values | {"rate": None if math.isnan(values["rate"]) else values["rate"]}

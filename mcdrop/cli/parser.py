@@ -1,0 +1,180 @@
+"""The grammar of the command line: commands, options, help and examples."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import mcdrop
+from mcdrop.cli import options as opt
+
+SHELLS = ("bash", "zsh", "fish", "tcsh", "powershell")
+
+_DESCRIPTION = """\
+Monte Carlo dropout uncertainty for trained Keras models: what the model does not know,
+beside its ordinary prediction."""
+
+_EPILOG = """\
+examples:
+  mcdrop demo
+  mcdrop inspect model.keras
+  mcdrop report model.keras test.npz --samples 50 --output report
+
+exit status: 0 done, 1 an error told in one line, 2 wrong usage, 130 interrupted"""
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Returns the parser of the whole command line."""
+    parser = argparse.ArgumentParser(
+        "mcdrop", description=_DESCRIPTION, epilog=_EPILOG, formatter_class=opt.HelpFormatter
+    )
+    parser.add_argument("--version", action="version", version=f"mcdrop {mcdrop.__version__}")
+    commands = parser.add_subparsers(title="commands", dest="command", required=True)
+    _add_inspect(commands)
+    _add_report(commands)
+    _add_predict(commands)
+    _add_compare(commands)
+    _add_export(commands)
+    _add_demo(commands)
+    _add_completion(commands)
+    return parser
+
+
+def _add(commands: Any, name: str, summary: str, example: str) -> Any:
+    return commands.add_parser(
+        name,
+        help=summary,
+        description=f"{summary[0].upper()}{summary[1:]}.",
+        epilog=f"example:\n  {example}",
+        formatter_class=opt.HelpFormatter,
+    )
+
+
+def _add_model(parser: Any) -> None:
+    opt.add(parser, "model", metavar=opt.MODEL, type=Path, help="a .keras or whole-model .h5 file")
+    opt.add_import(parser)
+
+
+def _add_inspect(commands: Any) -> None:
+    parser = _add(
+        commands,
+        "inspect",
+        "list the layers that would sample, and why the others would not",
+        "mcdrop inspect model.keras",
+    )
+    _add_model(parser)
+    opt.add_json(parser)
+    opt.add_selection(parser)
+    opt.add_verbosity(parser)
+
+
+def _add_report(commands: Any) -> None:
+    parser = _add(
+        commands,
+        "report",
+        "sample a model on labelled data and write the uncertainty report",
+        "mcdrop report model.keras test.npz --samples 50 --output report",
+    )
+    _add_model(parser)
+    opt.add(parser, "data", metavar=opt.DATA, help=f"labelled test data: {opt.DATA_HELP}")
+    opt.add_output(parser, opt.FOLDER, "folder for index.html, report.json, predictions.parquet")
+    opt.add(
+        parser,
+        "--ood",
+        metavar=opt.DATA,
+        help="data of another kind, to see whether the model notices the difference",
+    )
+    opt.add(
+        parser,
+        "--recalibrate",
+        choices=opt.CALIBRATORS,
+        help="also fit this calibrator on --calibration-data, score the repaired predictions and "
+        "save it as calibrator.json",
+    )
+    opt.add(
+        parser,
+        "--calibration-data",
+        metavar=opt.DATA,
+        help="labelled data that served neither training nor DATA",
+    )
+    opt.add_class_names(parser)
+    opt.add_json(parser)
+    opt.add_sampling(parser)
+    opt.add_data(parser)
+    opt.add_verbosity(parser)
+
+
+def _add_predict(commands: Any) -> None:
+    parser = _add(
+        commands,
+        "predict",
+        "write predictions with uncertainty, from disk to disk in constant memory",
+        "mcdrop predict model.keras images.npy --output predictions.parquet",
+    )
+    _add_model(parser)
+    opt.add(parser, "data", metavar=opt.DATA, help=f"{opt.DATA_HELP}; labels are not needed")
+    opt.add_output(parser, opt.FILE, "a .parquet, .csv or .npz file")
+    opt.add_json(parser)
+    opt.add_sampling(parser)
+    opt.add_data(parser)
+    opt.add_verbosity(parser)
+
+
+def _add_compare(commands: Any) -> None:
+    parser = _add(
+        commands,
+        "compare",
+        "compare several models on the same labelled data in one report",
+        "mcdrop compare a.keras b.keras --data test.npz --output comparison",
+    )
+    opt.add(
+        parser, "models", metavar=opt.MODEL, type=Path, nargs="+", help="two or more model files"
+    )
+    opt.add_import(parser)
+    opt.add(
+        parser, "--data", metavar=opt.DATA, required=True, help=f"labelled data: {opt.DATA_HELP}"
+    )
+    opt.add_output(parser, opt.FOLDER, "folder for index.html and report.json")
+    opt.add_class_names(parser)
+    opt.add_json(parser)
+    opt.add_sampling(parser)
+    opt.add_data(parser)
+    opt.add_verbosity(parser)
+
+
+def _add_export(commands: Any) -> None:
+    parser = _add(
+        commands,
+        "export",
+        "write a SavedModel for TF Serving that returns mean, variance and uncertainty",
+        "mcdrop export model.keras --output serving/1",
+    )
+    _add_model(parser)
+    opt.add_output(parser, opt.FOLDER, "folder for the SavedModel")
+    opt.add_json(parser)
+    opt.add_passes(opt.add_selection(parser))
+    opt.add_verbosity(parser)
+
+
+def _add_demo(commands: Any) -> None:
+    parser = _add(
+        commands,
+        "demo",
+        "train a small CNN on real digit images and write its uncertainty report",
+        "mcdrop demo --output report",
+    )
+    opt.add_output(parser, opt.FOLDER, "folder for the report and the model", Path("report"))
+    opt.add_passes(parser, "training and masks")
+    opt.add_json(parser)
+    opt.add_verbosity(parser)
+
+
+def _add_completion(commands: Any) -> None:
+    parser = _add(
+        commands,
+        "completion",
+        "print the script that completes mcdrop commands in a shell",
+        "mcdrop completion bash > ~/.local/share/bash-completion/completions/mcdrop",
+    )
+    parser.add_argument("shell", choices=SHELLS, help="the shell")

@@ -1,0 +1,59 @@
+"""`mcdrop predict`: from disk to disk, in memory that does not grow with the data."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+
+from mcdrop.cli.outputs import check_output, unfinished
+from mcdrop.cli.terminal import Terminal
+from mcdrop.cli.work import (
+    check_passes,
+    check_source,
+    choose_output,
+    open_examples,
+    try_out,
+    wrap_model,
+)
+from mcdrop.cli.writers import check_suffix, open_writer
+from mcdrop.loading.rows import rows_at_once
+from mcdrop.prediction import Prediction
+
+
+def run(options: Namespace, terminal: Terminal) -> None:
+    """Samples the data block by block and writes each batch of predictions at once."""
+    check_passes(options)
+    check_suffix(options.output)
+    check_output(options.output, force=options.force)
+    check_source(options.data)
+    mc = wrap_model(options.model, options, terminal)
+    examples = open_examples(options.data, mc.model, options, terminal)
+    trial = try_out(mc, examples, options)
+    count = len(examples.fitted)
+    with (
+        terminal.progress("Predicting") as progress,
+        unfinished(options.output) as draft,
+        open_writer(draft, count) as writer,
+    ):
+        for predictions in mc.predict_batches(
+            examples.fitted.blocks(rows_at_once(examples.original.inputs.values())),
+            num_samples=options.samples,
+            seed=options.seed,
+            batch_size=options.batch_size,
+            tolerance=options.tolerance,
+            progress=lambda done, total: progress(done, count),
+        ):
+            writer.write(choose_output(predictions, options.model_output))
+    _tell(options, trial, count, terminal)
+
+
+def _tell(options: Namespace, trial: Prediction, count: int, terminal: Terminal) -> None:
+    terminal.say(f"Predictions of {count} examples are in {options.output}.")
+    terminal.result(
+        {
+            "output": str(options.output),
+            "task": trial.task,
+            "num_examples": count,
+            "num_samples": options.samples,
+            "seed": options.seed,
+        }
+    )

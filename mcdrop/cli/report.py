@@ -1,0 +1,115 @@
+"""`mcdrop report`: sample a model on labelled data and write the report."""
+
+from __future__ import annotations
+
+import time
+from argparse import Namespace
+from pathlib import Path
+from typing import Any
+
+from mcdrop.cli.outputs import check_output, unfinished
+from mcdrop.cli.terminal import Terminal
+from mcdrop.cli.work import (
+    Examples,
+    check_passes,
+    check_source,
+    open_examples,
+    read_labels,
+    sample,
+    try_out,
+    versions,
+    wrap_model,
+)
+from mcdrop.evaluation import Evaluation, evaluate
+from mcdrop.prediction import Prediction
+from mcdrop.report.context import ReportContext, check_class_names
+
+OWNED = (
+    *("index.html", "report.json", "predictions.parquet", "figures"),
+    *("calibrator.json", "digits.keras"),
+)
+"""Names of the files that a folder with a report may hold and be replaced with --force."""
+
+
+def run(options: Namespace, terminal: Terminal) -> None:
+    """Writes the report on one model."""
+    from mcdrop.cli import recalibration
+
+    check_passes(options)
+    check_output(options.output, force=options.force, owned=OWNED)
+    recalibration.check_options(options)
+    for source in filter(None, (options.data, options.ood, options.calibration_data)):
+        check_source(source)
+    mc = wrap_model(options.model, options, terminal)
+    examples = open_examples(options.data, mc.model, options, terminal)
+    trial = try_out(mc, examples, options)
+    labels = read_labels(examples, trial)
+    check_class_names(trial, examples.original.class_names)
+    if options.recalibrate:
+        recalibration.check_task(options.recalibrate, trial)
+    started = time.monotonic()
+    prediction = sample(mc, examples, options, terminal, "Sampling")
+    seconds = time.monotonic() - started
+    strangers = _sample_strangers(mc, options, terminal)
+    evaluation = evaluate(prediction, labels)
+    repaired = recalibration.fit(mc, evaluation, options, terminal) if options.recalibrate else None
+    context = make_context(mc, options, seconds)
+    with unfinished(options.output) as draft:
+        write(draft, evaluation, examples, context, strangers=strangers)
+        if repaired is not None:
+            repaired.save(draft)
+    terminal.say(evaluation.to_text())
+    if repaired is not None:
+        terminal.say(f"\n{repaired.to_text()}")
+    tell(options.output, terminal)
+    result = {"output": str(options.output), "evaluation": evaluation.to_dict()}
+    extra = {"recalibration": repaired.to_dict()} if repaired is not None else {}
+    terminal.result(result | extra)
+
+
+def make_context(mc: Any, options: Namespace, seconds: float) -> ReportContext:
+    """Returns what a report says about its origin."""
+    return ReportContext(
+        model_name=Path(options.model).name,
+        data_name=Path(options.data).name,
+        command=options.command_line,
+        seed=options.seed,
+        versions=versions(),
+        layers=mc.stochastic_layers,
+        share_run_once=mc.share_run_once,
+        seconds=seconds,
+    )
+
+
+def write(
+    folder: Path,
+    evaluation: Evaluation,
+    examples: Examples,
+    context: ReportContext,
+    *,
+    strangers: Prediction | None = None,
+) -> None:
+    """Writes the files of a report into a new folder."""
+    from mcdrop import report
+
+    report.write(
+        evaluation,
+        folder,
+        x=examples.pictures(),
+        class_names=examples.original.class_names,
+        out_of_distribution=strangers,
+        context=context,
+    )
+
+
+def tell(folder: Path, terminal: Terminal) -> None:
+    """Says where the report is."""
+    terminal.say(f"\nThe report is in {folder / 'index.html'}.")
+
+
+def _sample_strangers(mc: Any, options: Namespace, terminal: Terminal) -> Prediction | None:
+    """Samples the data of another kind, when they were given."""
+    if options.ood is None:
+        return None
+    strangers = open_examples(options.ood, mc.model, options, terminal, keys=False)
+    return sample(mc, strangers, options, terminal, "Sampling the other data")

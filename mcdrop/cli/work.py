@@ -1,0 +1,217 @@
+"""The steps that commands share: load, wrap, open data, sample, and say where it came from."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import platform
+import sys
+from argparse import Namespace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mcdrop._checks import check_count
+from mcdrop.cli.terminal import Terminal, import_keras
+from mcdrop.errors import DataError, ModelError
+from mcdrop.loading import Data, DataOptions, ImageOptions, fit_to_model, load_model, open_data
+from mcdrop.loading.fit import image_channels, pixel_hint
+from mcdrop.loading.models import check_model_file
+from mcdrop.loading.named import is_named
+from mcdrop.prediction import Prediction
+
+if TYPE_CHECKING:
+    from mcdrop.predictor import MCDropout
+
+_PACKAGES = ("keras", "tensorflow", "numpy")
+
+
+@dataclass(frozen=True, eq=False)
+class Examples:
+    """Data as the user gave them, and as the model takes them."""
+
+    original: Data
+    fitted: Data
+
+    def pictures(self) -> NDArray[Any] | None:
+        """Returns the examples for showing when they are images, shape (N, height, width, ...)."""
+        rows = list(self.original.inputs.values())
+        if len(rows) != 1:
+            return None
+        shape, dtype = rows[0].shape, rows[0].dtype
+        # Sequences of features have three axes too; only 8-bit ones are taken for images.
+        is_image = len(shape) == 4 and shape[-1] in (1, 3, 4)
+        is_plane = len(shape) == 3 and (dtype == np.uint8 or self._has_channel_axis())
+        if not (is_image or is_plane):
+            return None
+        pixels: NDArray[Any] = self.original.x()
+        return pixels
+
+    def _has_channel_axis(self) -> bool:
+        return len(next(iter(self.fitted.inputs.values())).shape) == 4
+
+
+def wrap_model(path: Path, options: Namespace, terminal: Terminal) -> MCDropout:
+    """Loads a model and wraps it as the options say.
+
+    Raises:
+        ModelError: The file holds no such model, or nothing in it would be random.
+        DataError: An option does not fit the model.
+    """
+    check_model_file(path)
+    import_keras(verbose=terminal.verbose)
+    for name in options.imports:
+        import_module(name)
+    return wrap(load_model(path), options)
+
+
+def wrap(model: Any, options: Namespace) -> MCDropout:
+    """Wraps a loaded model as the options say."""
+    from mcdrop.predictor import MCDropout
+
+    return MCDropout(
+        model,
+        layers=options.layers,
+        masks=options.masks,
+        balanced=options.balanced,
+        task=options.task,
+        compute_dtype=options.compute_dtype,
+    )
+
+
+def import_module(name: str) -> None:
+    """Runs a module, or a .py file, that the user named to register custom objects."""
+    try:
+        if not name.endswith(".py"):
+            sys.path.insert(0, "")
+            importlib.import_module(name)
+            return
+        spec = importlib.util.spec_from_file_location(Path(name).stem, name)
+        if spec is None or spec.loader is None:
+            raise ImportError("it cannot be read")
+        spec.loader.exec_module(importlib.util.module_from_spec(spec))
+    except Exception as error:  # the user's code may raise anything
+        raise ModelError(
+            f"--import {name} failed: {error}. Pass the name of a module or the path of a .py file."
+        ) from error
+
+
+def open_examples(
+    source: str, model: Any, options: Namespace, terminal: Terminal, *, keys: bool = True
+) -> Examples:
+    """Opens data for a model, as the options say; `keys` tells whether --y-key and such apply."""
+    data = open_data(source, data_options(options, image_channels(model), keys=keys))
+    data = data.limit(options.limit)
+    hint = pixel_hint(data, model, options.scale)
+    if hint:
+        terminal.warn(hint)
+    return Examples(data, fit_to_model(data, model, scale=options.scale))
+
+
+def check_source(source: str) -> None:
+    """Raises DataError when data surely cannot be opened, before Keras is imported."""
+    if not is_named(source) and not Path(source).exists():
+        open_data(source)
+
+
+def data_options(options: Namespace, channels: int, *, keys: bool) -> DataOptions:
+    """Returns how to read data for a model whose images have so many channels."""
+    return DataOptions(
+        x_key=options.x_key,
+        y_key=options.y_key if keys else None,
+        labels=options.labels if keys else None,
+        class_names=class_names(getattr(options, "class_names", None)) if keys else None,
+        images=ImageOptions(channels, options.image_size),
+    )
+
+
+def class_names(given: Sequence[str] | None) -> tuple[str, ...] | None:
+    """Returns the names given, or the lines of the text file that the only name names."""
+    if given is None:
+        return None
+    if len(given) == 1 and Path(given[0]).is_file():
+        lines = Path(given[0]).read_text(encoding="utf-8").splitlines()
+        return tuple(line.strip() for line in lines if line.strip())
+    return tuple(given)
+
+
+def check_passes(options: Namespace) -> None:
+    """Raises DataError unless there are enough passes for a variance."""
+    check_count("--samples", options.samples, minimum=2)
+    check_count("--seed", options.seed, minimum=0)
+
+
+def sample(
+    mc: MCDropout, examples: Examples, options: Namespace, terminal: Terminal, what: str
+) -> Prediction:
+    """Samples all examples under a progress bar."""
+    x = examples.fitted.x()
+    with terminal.progress(what) as progress:
+        predictions = mc.predict(
+            x,
+            num_samples=options.samples,
+            seed=options.seed,
+            batch_size=options.batch_size,
+            tolerance=options.tolerance,
+            keep_samples=getattr(options, "keep_samples", False),
+            progress=lambda done, total: progress(done, len(examples.fitted)),
+        )
+    return choose_output(predictions, options.model_output)
+
+
+def try_out(mc: MCDropout, examples: Examples, options: Namespace) -> Prediction:
+    """Returns the prediction of the first examples, to find mistakes before the long run."""
+    x = next(iter(examples.fitted.blocks(2)))
+    predictions = mc.predict(x, num_samples=2, seed=options.seed)
+    return choose_output(predictions, options.model_output)
+
+
+def choose_output(predictions: Any, name: str | None) -> Prediction:
+    """Returns the prediction of one output of a model.
+
+    Raises:
+        DataError: There are several and none was chosen, or the chosen one is not there.
+    """
+    if isinstance(predictions, Prediction):
+        if name is not None:
+            raise DataError(f"--model-output is {name!r}, but the model has a single output.")
+        return predictions
+    listing = ", ".join(predictions)
+    if name is None:
+        raise DataError(
+            f"The model has several outputs; choose one of {listing} by --model-output."
+        )
+    if name not in predictions:
+        raise DataError(f"--model-output is {name!r}, expected one of {listing}.")
+    chosen: Prediction = predictions[name]
+    return chosen
+
+
+def read_labels(examples: Examples, trial: Prediction) -> NDArray[Any]:
+    """Returns the labels, checked against the prediction of the first examples.
+
+    Raises:
+        DataError: There are none, or they do not fit the prediction.
+    """
+    from mcdrop.evaluation.forecasts import make_problem
+
+    data = examples.original
+    labels = data.y()
+    stand_in = np.broadcast_to(trial.mean[:1], (len(data), *trial.mean.shape[1:]))
+    try:
+        make_problem(replace(trial, mean=stand_in), labels, 0.95)
+    except DataError as error:
+        raise DataError(f"The labels of {data.name} do not fit the model: {error}") from None
+    return labels
+
+
+def versions() -> dict[str, str]:
+    """Returns the versions that a result depends on."""
+    import mcdrop
+
+    found = {"mcdrop": mcdrop.__version__, "python": platform.python_version()}
+    return found | {name: str(importlib.import_module(name).__version__) for name in _PACKAGES}

@@ -1,0 +1,111 @@
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mcdrop.cli import writers
+from mcdrop.prediction import Prediction
+
+keras = pytest.importorskip("keras")
+
+
+def expected(shelf, **settings):
+    """What the library predicts for the same data."""
+    from mcdrop import MCDropout
+
+    with np.load(shelf / "data.npz") as data:
+        x = data["x_test"]
+    return MCDropout(keras.models.load_model(shelf / "model.keras")).predict(x, **settings)
+
+
+@pytest.fixture
+def predict(run, shelf):
+    def run_predict(output, *options):
+        status, out, err = run(
+            *("predict", shelf / "model.keras", shelf / "data.npz", "--output", output),
+            *("--samples", 6, "--seed", 3, *options),
+        )
+        assert status == 0, err
+        return out
+
+    return run_predict
+
+
+@pytest.mark.parametrize("batch", [7, 100])
+def test_an_npz_file_is_the_prediction_of_the_library(predict, shelf, monkeypatch, batch):
+    predict("p.npz", "--batch-size", batch)
+    found = Prediction.load("p.npz")
+    wanted = expected(shelf, num_samples=6, seed=3)
+    assert found.task == "classification"
+    assert found.num_samples == 6
+    for name in ("mean", "variance", "deterministic", "group_means", "votes", "expected_entropy"):
+        np.testing.assert_allclose(getattr(found, name), getattr(wanted, name), atol=1e-6)
+    np.testing.assert_array_equal(found.group_counts, wanted.group_counts)
+
+
+def test_tables_hold_the_columns_of_to_frame(predict, shelf, monkeypatch):
+    monkeypatch.setattr(writers, "ROW_GROUP", 10)
+    wanted = expected(shelf, num_samples=6, seed=3).to_frame()
+    for name, read in (("p.parquet", pd.read_parquet), ("p.csv", pd.read_csv)):
+        predict(name, "--batch-size", 8)
+        found = read(name)
+        assert found.pop("example").tolist() == list(range(40))
+        pd.testing.assert_frame_equal(found, wanted, atol=1e-6)
+
+
+def test_the_json_says_what_was_written(predict):
+    assert json.loads(predict("p.csv", "--json")) == {
+        "output": "p.csv",
+        "task": "classification",
+        "num_examples": 40,
+        "num_samples": 6,
+        "seed": 3,
+    }
+
+
+def test_quiet_says_nothing(predict):
+    assert predict("p.csv", "--quiet") == ""
+
+
+def test_force_replaces_a_file(predict):
+    predict("p.csv", "--limit", 3)
+    predict("p.csv", "--force")
+    assert len(pd.read_csv("p.csv")) == 40
+
+
+def test_early_stopping_counts_the_passes_of_each_example(predict):
+    predict("p.npz", "--tolerance", 0.04, "--samples", 64)
+    found = Prediction.load("p.npz")
+    counts = found.num_samples_per_example
+    assert found.num_samples == counts.max()
+    assert counts.min() < 64
+    assert (found.monte_carlo_error.max(axis=1)[counts < 64] <= 0.04).all()
+
+
+def test_several_inputs_and_one_of_several_outputs(run, shelf):
+    status, _, err = run(
+        *("predict", shelf / "heads.keras", shelf / "pair.npz", "--x-key", "image,meta"),
+        *("--model-output", "flag", "--output", "p.npz", "--samples", 4),
+    )
+    assert status == 0, err
+    found = Prediction.load("p.npz")
+    assert found.task == "binary"
+    assert found.mean.shape == (40,)
+
+
+def test_raw_pixels_bring_a_hint(run, shelf, tmp_path):
+    np.save(tmp_path / "x.npy", np.zeros((5, 4, 4), np.uint8))
+    arguments = ["predict", shelf / "model.keras", "x.npy", "--output", "p.csv", "--samples", 2]
+    _, _, err = run(*arguments)
+    assert "mcdrop: warning: x.npy holds raw pixels" in err
+    _, _, err = run(*arguments, "--force", "--scale", "unit")
+    assert "warning" not in err
+
+
+def test_nothing_of_the_data_is_read_whole(predict, monkeypatch):
+    def refuse(self):
+        raise AssertionError("read whole")
+
+    monkeypatch.setattr("mcdrop.loading.Data.x", refuse)
+    predict("p.npz")
