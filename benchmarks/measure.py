@@ -1,0 +1,21 @@
+"""Timing several ways of the same work in one process, in turn, so that drift hits all alike."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from statistics import median
+from typing import Any
+
+
+def interleaved(ways: Mapping[str, Callable[[], Any]], rounds: int) -> dict[str, float]:
+    """Returns the median seconds of each way over `rounds`, after one warm-up of each."""
+    for work in ways.values():
+        work()
+    seconds: dict[str, list[float]] = {name: [] for name in ways}
+    for _ in range(rounds):
+        for name, work in ways.items():
+            start = time.perf_counter()
+            work()
+            seconds[name].append(time.perf_counter() - start)
+    return {name: median(values) for name, values in seconds.items()}
