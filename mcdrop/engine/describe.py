@@ -8,12 +8,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-import keras
 import tensorflow as tf
 from keras import tree
 
 from mcdrop.engine.audit import StochasticLayer
-from mcdrop.engine.graph import is_plain
+from mcdrop.engine.functional import graph_of, is_plain
 from mcdrop.engine.inputs import Inputs
 from mcdrop.errors import DataError, McdropError, ModelError
 
@@ -30,7 +29,7 @@ def input_structure(model: Any) -> Any:
     """Returns the model's inputs as it nests them; one leaf when they cannot be read."""
     if not is_plain(model):
         return getattr(model, "_inputs_struct", None) or 0
-    graph = model._functional if isinstance(model, keras.Sequential) else model
+    graph = graph_of(model)
     structure = graph._inputs_struct
     return structure[0] if isinstance(structure, list) and len(structure) == 1 else structure
 
@@ -39,7 +38,7 @@ def check_inputs(model: Any, inputs: Inputs) -> None:
     """Raises DataError when the shapes of the data do not fit the inputs of a Functional model."""
     if not is_plain(model):
         return
-    graph = model._functional if isinstance(model, keras.Sequential) else model
+    graph = graph_of(model)
     expected, arrays = tree.flatten(graph._inputs_struct), inputs.first
     if isinstance(inputs.structure, dict):
         expected, arrays = _by_name(graph._inputs_struct, inputs)
@@ -113,11 +112,7 @@ def _inference_line(model: Any) -> list[str]:
     counts = Counter(
         type(layer).__name__
         for layer in model._flatten_layers()
-        if type(layer).__name__ in _KEPT_IN_INFERENCE
-        or (
-            type(layer).__module__.startswith("keras.")
-            and type(layer).__name__.startswith("Random")
-        )
+        if type(layer).__name__ in _KEPT_IN_INFERENCE or _is_augmentation(layer)
     )
     listed = ", ".join(f"{count} {name}" for name, count in sorted(counts.items()))
     return [f"Kept in inference: {listed}."] if listed else []

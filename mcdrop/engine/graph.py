@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import keras
-import numpy as np
 from keras import tree
-from keras.src.models.functional import Functional
+
+from mcdrop.engine.costs import multiplications
+from mcdrop.engine.functional import graph_of, is_plain
 
 Layer = Any
 Reference = int
@@ -84,13 +85,6 @@ class Cut:
         return once / total if total else 0.0
 
 
-def is_plain(model: Layer) -> bool:
-    """Whether a model runs its Functional graph as it is, with no `call` of its own."""
-    if isinstance(model, keras.Sequential):
-        return type(model).call is keras.Sequential.call and model._functional is not None
-    return isinstance(model, Functional) and type(model).call is Functional.call
-
-
 def flatten(model: Layer, selected: Collection[int], structure: Any) -> Flattened:
     """Returns the steps of a model.
 
@@ -106,7 +100,7 @@ def flatten(model: Layer, selected: Collection[int], structure: Any) -> Flattene
     outputs = builder.inline(
         model, inputs, lambda values: tree.pack_sequence_as(structure, [values[i] for i in inputs])
     )
-    pattern = _functional(model)._outputs_struct
+    pattern = graph_of(model)._outputs_struct
     return Flattened(
         tuple(builder.steps),
         len(inputs),
@@ -164,7 +158,7 @@ class _Builder:
         self, model: Layer, inputs: list[Reference], gather: Callable[[Values], Any]
     ) -> list[Reference]:
         """Adds the steps of a plain model; `gather` nests its inputs as they were passed."""
-        graph = _functional(model)
+        graph = graph_of(model)
         entries = [self.new_reference() for _ in graph._inputs]
 
         def standardize(values: Values, _: Any) -> list[Any]:
@@ -194,7 +188,7 @@ class _Builder:
         else:
             outputs = [self.new_reference() for _ in node.outputs]
             run = _runner(fill)
-            cost = _multiplications(operation, node.outputs)
+            cost = multiplications(node)
             rank = len(node.outputs[0].shape)
             self.steps.append(Step(operation, tuple(inputs), tuple(outputs), run, cost, rank))
         scope.update({id(tensor): ref for tensor, ref in zip(node.outputs, outputs, strict=True)})
@@ -207,10 +201,6 @@ class _Builder:
         only_flags = set(node.arguments.kwargs) <= {"mask", "training"}
         holds = any(id(layer) in self._selected for layer in operation._flatten_layers())
         return only_flags and holds and all(mask is None for mask in tree.flatten(masks))
-
-
-def _functional(model: Layer) -> Any:
-    return model._functional if isinstance(model, keras.Sequential) else model
 
 
 def _opaque_step(model: Layer, inputs: list[Reference], structure: Any) -> Step:
@@ -240,18 +230,3 @@ def _runner(
 
 def _layers_of(operation: Any) -> list[Layer]:
     return operation._flatten_layers() if isinstance(operation, keras.layers.Layer) else []
-
-
-def _multiplications(operation: Any, outputs: list[Any]) -> float:
-    """Estimates multiply-accumulates per example: weights times the positions they are used at."""
-    if not isinstance(operation, keras.layers.Layer) or not outputs:
-        return 0.0
-    if is_plain(operation):
-        nodes = [
-            node for depth in _functional(operation)._nodes_by_depth.values() for node in depth
-        ]
-        return sum(_multiplications(node.operation, node.outputs) for node in nodes)
-    weights = sum(int(np.prod(w.shape)) for w in operation.trainable_weights if len(w.shape) > 1)
-    weights = weights or sum(int(np.prod(w.shape)) for w in operation.weights if len(w.shape) > 1)
-    positions = [int(np.prod([size or 1 for size in tensor.shape[1:-1]])) for tensor in outputs]
-    return float(weights) * max(positions, default=1)

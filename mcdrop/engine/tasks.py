@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy import special
 
 from mcdrop._checks import SIMPLEX_TOLERANCE, check_choice
-from mcdrop.engine.graph import is_plain
+from mcdrop.engine.functional import graph_of, is_plain
 from mcdrop.errors import DataError, ModelError
 from mcdrop.prediction import TASKS
 
@@ -228,7 +228,7 @@ def output_activation(model: Any, index: int) -> str | None:
     """Returns the name of the activation behind a flat output, None when it cannot be read."""
     if not is_plain(model):
         return None
-    graph = model._functional if isinstance(model, keras.Sequential) else model
+    graph = graph_of(model)
     tensor = graph._outputs[index]
     while True:
         history = tensor._keras_history
