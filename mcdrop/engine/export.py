@@ -13,7 +13,7 @@ import keras
 import tensorflow as tf
 from keras import tree
 
-from mcdrop.engine.describe import input_structure
+from mcdrop.engine.describe import input_structure, model_errors
 from mcdrop.engine.masks import split_seed
 from mcdrop.engine.sampling import Sampler
 from mcdrop.engine.tasks import OutputTask, Task, resolve
@@ -33,7 +33,8 @@ def write(
     if path.exists():
         raise DataError(f"{path} exists already. Choose another directory, or remove it.")
     names, specs, structure = _signature(model)
-    program = sampler.portable_program(specs, structure)
+    with model_errors("The model fails while it is traced"):
+        program = sampler.portable_program(specs, structure)
     outputs = program.pack([0] * len(program.begin.structured_outputs[1]))
     tasks = resolve(model, task, outputs)
     if len(tasks) != 1:

@@ -46,6 +46,7 @@ class Draws:
         calls: How often each owner was called.
         foreign: Steps in which something drew noise that no selected layer asked for.
         single_pass: Something drew noise for no particular example.
+        refusal: The error raised for a draw that cannot be made reproducible.
     """
 
     rows: Rows | None
@@ -56,6 +57,7 @@ class Draws:
     calls: Counter[int] = field(default_factory=Counter)
     foreign: list[int | None] = field(default_factory=list)
     single_pass: bool = False
+    refusal: ModelError | None = None
     _drawn: int = 0
 
     @contextmanager
@@ -108,17 +110,25 @@ def redirect(draws: Draws) -> Iterator[None]:
 
     The caller holds the tracing lock: the backend's functions are replaced for the process,
     and other threads are passed through to the originals.
+
+    Raises:
+        ModelError: Something drew what cannot be made reproducible, and did not do without it.
     """
     thread = threading.get_ident()
     originals: dict[str, Callable[..., Tensor]] = {}
     replacements = {name: _bind(function, draws) for name, function in _DRAWS.items()}
-    replacements |= {name: _refusal(name) for name in _UNSUPPORTED}
+    replacements |= {name: _refusal(name, draws) for name in _UNSUPPORTED}
     try:
         for name, replacement in replacements.items():
             original = getattr(backend_random, name)
             originals[name] = original
             setattr(backend_random, name, _gate(thread, original, replacement))
         yield
+    except ModelError:
+        if draws.refusal is None:
+            raise
+        # Keras has wrapped the sentence in lines about the call.
+        raise draws.refusal from None
     finally:
         for name, original in originals.items():
             setattr(backend_random, name, original)
@@ -138,12 +148,13 @@ def _bind(function: Callable[..., Tensor], draws: Draws) -> Callable[..., Tensor
     return lambda *args, **kwargs: function(draws, *args, **kwargs)
 
 
-def _refusal(name: str) -> Callable[..., Tensor]:
+def _refusal(name: str, draws: Draws) -> Callable[..., Tensor]:
     def refuse(*_: Any, **__: Any) -> Tensor:
-        raise ModelError(
+        draws.refusal = ModelError(
             f"The model draws from keras.random.{name}, which mcdrop cannot make reproducible. "
             "Leave the layer out of `layers`, or draw from uniform or normal in it."
         )
+        raise draws.refusal
 
     return refuse
 

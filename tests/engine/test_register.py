@@ -9,6 +9,8 @@ import tensorflow as tf
 from keras import layers, ops
 
 import mcdrop
+from mcdrop.cli import main
+from mcdrop.cli.work import import_module
 from mcdrop.engine.masks import Bernoulli, Rows, keep_mask
 from mcdrop.errors import ModelError, ModelWarning
 
@@ -224,9 +226,111 @@ def test_every_distribution_of_keras_random_is_drawn_from():
     assert set(np.unique(category)) == {0, 1, 2}
 
 
-def test_a_draw_that_cannot_be_reproduced_is_refused():
-    with pytest.raises(ModelError, match=r"keras\.random\.shuffle"):
-        sample(model_of(Shuffles()), 2)
+class AlwaysShuffles(layers.Layer):
+    def call(self, inputs):
+        return keras.random.shuffle(inputs, axis=1)
+
+
+class Holder(keras.Model):
+    """A model with a `call` of its own around one layer and a dropout."""
+
+    def __init__(self, layer):
+        super().__init__()
+        self.layer, self.dropout = layer, layers.Dropout(0.5)
+
+    def call(self, inputs):
+        return self.dropout(self.layer(inputs))
+
+
+@keras.saving.register_keras_serializable(package="test_register")
+class ShufflingCell(layers.Layer):
+    state_size = output_size = 2
+
+    def build(self, shape):
+        self.shuffles = Shuffles()
+
+    def call(self, inputs, states, training=False):
+        return self.shuffles(inputs), states
+
+
+def shuffling_models():
+    yield "chosen", model_of(Shuffles())
+    yield "before the cut", model_of(AlwaysShuffles(), layers.Dropout(0.5))
+    yield "nested", model_of(model_of(Shuffles(), layers.Dense(2)), layers.Dropout(0.5))
+    yield "lambda", model_of(layers.Lambda(lambda x: keras.random.shuffle(x)), layers.Dropout(0.5))
+    for name, layer in (("subclassed", Shuffles()), ("subclassed, always", AlwaysShuffles())):
+        model = Holder(layer)
+        model(X)
+        yield name, model
+    reshape = layers.Reshape((3, 2))
+    dense = keras.Sequential([layers.Dense(2), AlwaysShuffles(), layers.Dropout(0.5)])
+    yield "time distributed", model_of(reshape, layers.TimeDistributed(dense))
+    both = layers.Bidirectional(layers.RNN(ShufflingCell()))
+    yield "recurrent", model_of(reshape, both, layers.Dropout(0.5))
+
+
+SHUFFLING = dict(shuffling_models())
+
+
+@pytest.mark.parametrize("name", SHUFFLING)
+def test_a_draw_that_cannot_be_reproduced_is_refused_in_one_sentence(name):
+    """Keras wraps what a layer raises in lines about the call, with codes for colours."""
+    with pytest.raises(ModelError) as caught:
+        sample(SHUFFLING[name], 2)
+    assert str(caught.value).startswith("The model draws from keras.random.shuffle, which mcdrop")
+    assert str(caught.value).endswith("in it.")
+    assert "\n" not in str(caught.value)
+
+
+def test_an_export_refuses_it_in_one_sentence_too(tmp_path):
+    with pytest.raises(ModelError, match=r"^The model draws from keras\.random\.shuffle.*in it\.$"):
+        mcdrop.MCDropout(SHUFFLING["chosen"], task="regression").export(tmp_path / "exported")
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_export_of_a_model_that_fails_says_why_in_one_line(tmp_path):
+    class CannotTrain(layers.Layer):
+        def call(self, inputs, training=False):
+            if training:
+                raise ValueError("cannot train")
+            return inputs
+
+    mcdrop.register(CannotTrain)
+    model = model_of(layers.Dropout(0.5), CannotTrain())
+    with pytest.raises(ModelError, match=r"^The model fails while it is traced: cannot train$"):
+        mcdrop.MCDropout(model, task="regression").export(tmp_path / "exported")
+
+
+def test_the_command_line_refuses_it_in_one_line(tmp_path, capsys):
+    (tmp_path / "shuffling.py").write_text(
+        "import keras, mcdrop\n"
+        "@keras.saving.register_keras_serializable()\n"
+        "class ShufflesRows(keras.layers.Layer):\n"
+        "    def call(self, inputs, training=False):\n"
+        "        return keras.random.shuffle(inputs) if training else inputs\n"
+        "mcdrop.register(ShufflesRows)\n"
+    )
+    import_module(str(tmp_path / "shuffling.py"))
+    shuffles = keras.saving.get_registered_object("Custom>ShufflesRows")
+    model_of(shuffles()).save(tmp_path / "model.keras")
+    np.save(tmp_path / "x.npy", X)
+    files = [str(tmp_path / name) for name in ("model.keras", "x.npy", "out.npz")]
+    status = main(["predict", *files[:2], "--task", "regression", "--output", files[2]])
+    assert status == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("mcdrop: error: The model draws from keras.random.shuffle")
+    assert "\x1b" not in line
+
+
+def test_what_a_layer_recovers_from_is_no_error():
+    class Careful(layers.Layer):
+        def call(self, inputs):
+            try:
+                return keras.random.shuffle(inputs)
+            except ValueError:
+                return inputs
+
+    assert sample(model_of(Careful(), layers.Dropout(0.5)), 8).std() > 0
 
 
 def test_a_registered_layer_takes_the_kind_it_is_given():
