@@ -12,13 +12,14 @@ if TYPE_CHECKING:
 
     from mcdrop.prediction import Prediction
 
-_UNCERTAINTIES = (
-    "confidence",
-    "predictive_entropy",
-    "expected_entropy",
-    "mutual_information",
-    "variation_ratio",
-)
+_UNCERTAINTIES = {
+    "confidence": "mean",
+    "predictive_entropy": "mean",
+    "expected_entropy": "expected_entropy",
+    "mutual_information": "expected_entropy",
+    "variation_ratio": "votes",
+}
+"""Columns, by the field that they need; a recalibrated mean does not have them all."""
 
 
 def of_prediction(prediction: Prediction) -> pd.DataFrame:
@@ -46,7 +47,10 @@ def _class_columns(prediction: Prediction) -> dict[str, NDArray[Any]]:
     if prediction.predicted_class.ndim == labels:
         named["predicted_class"] = prediction.predicted_class
         named["deterministic_class"] = prediction.deterministic_class_probabilities.argmax(axis=-1)
-    for name in _UNCERTAINTIES:
+    known = (
+        name for name, source in _UNCERTAINTIES.items() if getattr(prediction, source) is not None
+    )
+    for name in known:
         named[name] = _average_pixels(getattr(prediction, name), labels)
     named["probability"] = _average_pixels(prediction.mean, 2)
     named["std"] = _average_pixels(prediction.std, 2)

@@ -53,12 +53,14 @@ class Prediction:
             sampling stopped early by tolerance.
         group_means: Means over G interleaved groups of passes, shape (G, N, C).
         group_counts: Passes in each group, shape (G, N).
-        expected_entropy: Mean entropy of the passes in nats, shape (N,); class tasks only.
+        expected_entropy: Mean entropy of the passes in nats, shape (N,); class tasks only. This,
+            its groups and `votes` are None when the mean was recalibrated, not the passes.
         group_expected_entropy: The same per group, shape (G, N).
         votes: Fraction of passes in which each class came out first, shape (N, C); for
             binary and multilabel, the fraction that said yes, shape of `mean`.
         aleatoric_variance: Mean predicted variance, "gaussian" only.
-        epistemic_variance: Unbiased variance of the predicted means, "gaussian" only.
+        epistemic_variance: Unbiased variance of the predicted means, "gaussian" only, and what
+            the passes of a regression varied by before its variance was recalibrated.
         deterministic_variance: Variance predicted with dropout off, "gaussian" only.
         samples: The passes, shape (T, N, C), when they were kept; for "gaussian" the means.
         sample_variances: The predicted variance of each kept pass, "gaussian" only.
@@ -308,7 +310,12 @@ class Prediction:
 
     def _class_field(self, name: str) -> Array:
         self._require(CLASS_TASKS, name)
-        value: Array = getattr(self, name)
+        value: Array | None = getattr(self, name)
+        if value is None:
+            raise DataError(
+                f"`{name}` is not known of a recalibrated mean, nor is what compares its passes. "
+                "Take it from the prediction as it was before."
+            )
         return value
 
     def _as_classes(self, values: Array) -> Array:

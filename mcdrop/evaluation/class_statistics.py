@@ -191,7 +191,7 @@ def known(name: str) -> Compute:
     def statistic(forecast: ClassForecast) -> Statistic:
         values: Array | None = getattr(forecast, name)
         if values is None:
-            raise DataError("it compares passes")
+            raise DataError("it compares passes, of which a recalibrated mean has none")
         return forecast.units.average(values)
 
     return statistic

@@ -134,17 +134,21 @@ class Problem:
         prediction = self.prediction
         if prediction.task not in CLASS_TASKS:
             return self._regression(prediction)
+        others: dict[str, Array] = {}
+        if prediction.expected_entropy is not None:
+            others["expected_entropy"] = prediction.expected_entropy
+            others["mutual_information"] = prediction.mutual_information_corrected
+        if prediction.votes is not None:
+            others["variation_ratio"] = prediction.variation_ratio
         return self._class_forecast(
             prediction.class_probabilities,
-            expected_entropy=prediction.expected_entropy,
-            mutual_information=prediction.mutual_information_corrected,
-            variation_ratio=prediction.variation_ratio,
+            **others,
             standard_deviation=_over_classes(prediction.task, prediction.std),
         )
 
     def uncorrected(self, forecast: Forecast) -> Forecast:
         """Returns the forecast of all passes in the form in which halves give it."""
-        if isinstance(forecast, RegressionForecast):
+        if isinstance(forecast, RegressionForecast) or forecast.mutual_information is None:
             return forecast
         information = self.prediction.mutual_information
         return replace(forecast, mutual_information=self._flat(information))
@@ -205,11 +209,14 @@ class Problem:
     def _class_half(self, chosen: NDArray[np.intp]) -> ClassForecast:
         """Returns a half's forecast; votes and deviations only when the passes were kept."""
         half = replace(
-            self.prediction,
-            mean=np.clip(self._half_mean("group_means", "mean", chosen), 0.0, 1.0),
-            expected_entropy=self._half_mean("group_expected_entropy", "expected_entropy", chosen),
+            self.prediction, mean=np.clip(self._half_mean("group_means", "mean", chosen), 0.0, 1.0)
         )
         others: dict[str, Array] = {}
+        if half.expected_entropy is not None:
+            expected = self._half_mean("group_expected_entropy", "expected_entropy", chosen)
+            half = replace(half, expected_entropy=expected)
+            others["expected_entropy"] = expected
+            others["mutual_information"] = half.mutual_information
         if half.samples is not None:
             passes = half.samples[self._passes_of(chosen)]
             votes = replace(half, mean=passes).class_probabilities.argmax(axis=-1)
@@ -218,12 +225,7 @@ class Problem:
             if len(passes) > 1:
                 std = passes.std(axis=0, ddof=1, dtype=np.float64)
                 others["standard_deviation"] = _over_classes(half.task, std)
-        return self._class_forecast(
-            half.class_probabilities,
-            expected_entropy=half.expected_entropy,
-            mutual_information=half.mutual_information,
-            **others,
-        )
+        return self._class_forecast(half.class_probabilities, **others)
 
     def _point(self, mean: Array) -> RegressionForecast:
         return RegressionForecast(

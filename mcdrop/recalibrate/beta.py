@@ -19,7 +19,8 @@ from mcdrop.recalibrate._classes import (
     mapped_classes,
     normalize_classes,
 )
-from mcdrop.recalibrate._io import Calibrator, require_fit
+from mcdrop.recalibrate._io import require_fit
+from mcdrop.recalibrate._predictions import ClassCalibrator
 
 SMALLEST_GAP = float(np.finfo(np.float32).eps)
 """Probabilities are kept this far from 0 and 1: nearer, 1 - p is rounding of a float32 softmax."""
@@ -30,7 +31,7 @@ NO_REGULARIZATION = 1e10
 
 @final
 @dataclass(frozen=True)
-class BetaCalibration(Calibrator):
+class BetaCalibration(ClassCalibrator):
     """Maps the probability of each class by expit(a log p - b log(1 - p) + c), then renormalises.
 
     Applied to the Monte Carlo mean; the fit is scikit-learn's logistic regression, with a and b

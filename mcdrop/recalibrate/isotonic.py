@@ -18,14 +18,15 @@ from mcdrop.recalibrate._classes import (
     mapped_classes,
     normalize_classes,
 )
-from mcdrop.recalibrate._io import Calibrator, require_fit
+from mcdrop.recalibrate._io import require_fit
+from mcdrop.recalibrate._predictions import ClassCalibrator
 
 Curve = tuple[tuple[float, ...], tuple[float, ...]]
 
 
 @final
 @dataclass(frozen=True)
-class IsotonicCalibration(Calibrator):
+class IsotonicCalibration(ClassCalibrator):
     """Maps the probability of each class by an isotonic regression, then renormalises.
 
     Applied to the Monte Carlo mean; the fit is scikit-learn's. With two classes one curve, that

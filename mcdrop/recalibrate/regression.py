@@ -11,8 +11,10 @@ from numpy.typing import ArrayLike
 from mcdrop._checks import as_float, as_matched, check_positive
 from mcdrop.errors import DataError
 from mcdrop.metrics._examples import VARIANCE_FIX
+from mcdrop.prediction import Prediction
 from mcdrop.recalibrate._io import Calibrator, require_fit
 from mcdrop.recalibrate._outputs import FloatArray, by_output, check_outputs
+from mcdrop.recalibrate._predictions import check_prediction
 
 
 @final
@@ -86,6 +88,58 @@ class VarianceScaling(Calibrator):
         check_positive("variance", variances, fix=VARIANCE_FIX, allow_zero=True)
         check_outputs("variance", variances, factors.size)
         return (by_output(variances) * factors).reshape(variances.shape)
+
+    def apply(
+        self, prediction: Prediction, *, deterministic: VarianceScaling | None = None
+    ) -> Prediction:
+        """Returns the prediction with its variance scaled, ready for `mcdrop.evaluate`.
+
+        The mean, and how far it wavers with the passes (`monte_carlo_error`), stay; the variance
+        over the passes is in `epistemic_variance`. Quantiles, intervals and scores are those of
+        the normal distribution of mean and scaled variance, under which the factor was fitted:
+        kept samples are dropped, and `aleatoric_variance` too, since the factor does not tell
+        one part from the other.
+
+        Args:
+            prediction: Of task "regression" or "gaussian", with the number of passes and the
+                masks of the fit.
+            deterministic: Scaling fitted on the variance predicted with dropout off, "gaussian"
+                only; without it that side stays as it is.
+
+        Returns:
+            A prediction of the same examples.
+
+        Raises:
+            DataError: The calibrator is not fitted, the task or the number of outputs is another,
+                or there is no deterministic variance to scale.
+
+        Example:
+            >>> import mcdrop
+            >>> passes = [[1.0, 2.0], [3.0, 6.0]]
+            >>> prediction = mcdrop.from_samples(passes, [2.0, 4.0], task="regression")
+            >>> repaired = VarianceScaling(factors=(4.0,)).apply(prediction)
+            >>> repaired.variance.tolist(), repaired.epistemic_variance.tolist()
+            ([8.0, 32.0], [2.0, 8.0])
+        """
+        check_prediction(prediction, ("regression", "gaussian"))
+        without_dropout = prediction.deterministic_variance
+        if deterministic is not None:
+            if without_dropout is None:
+                raise DataError(
+                    "`prediction` has no deterministic variance for `deterministic` to scale. "
+                    "Leave it out: only models of task 'gaussian' predict one."
+                )
+            without_dropout = deterministic.transform(without_dropout)
+        over_passes = prediction.epistemic_variance
+        return replace(
+            prediction,
+            variance=self.transform(prediction.variance),
+            epistemic_variance=prediction.variance if over_passes is None else over_passes,
+            aleatoric_variance=None,
+            deterministic_variance=without_dropout,
+            samples=None,
+            sample_variances=None,
+        )
 
 
 @final

@@ -11,9 +11,16 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import brentq, minimize_scalar
 
 from mcdrop._checks import as_labels, as_probabilities, as_samples, check_choice, check_number
+from mcdrop.accumulation import from_samples
 from mcdrop.errors import DataError
+from mcdrop.prediction import Prediction
 from mcdrop.recalibrate._classes import FloatArray, log_probabilities, softmax
-from mcdrop.recalibrate._io import Calibrator, require_fit
+from mcdrop.recalibrate._io import require_fit
+from mcdrop.recalibrate._predictions import (
+    ClassCalibrator,
+    check_prediction,
+    repaired_deterministic,
+)
 
 LOWEST, HIGHEST = 0.01, 100.0
 """Range in which the temperature is sought."""
@@ -21,7 +28,7 @@ LOWEST, HIGHEST = 0.01, 100.0
 
 @final
 @dataclass(frozen=True)
-class TemperatureScaling(Calibrator):
+class TemperatureScaling(ClassCalibrator):
     """Divides log-probabilities by one temperature, fitted by the negative log-likelihood.
 
     Two ways of applying it, which give different results, and no third:
@@ -100,6 +107,48 @@ class TemperatureScaling(Calibrator):
         for sample in array:
             total += softmax(log_probabilities(sample) / temperature)
         return total / array.shape[0]
+
+    def apply(
+        self, prediction: Prediction, *, deterministic: ClassCalibrator | None = None
+    ) -> Prediction:
+        """Returns the prediction recalibrated, ready for `mcdrop.evaluate`.
+
+        With "predictive" as `ClassCalibrator.apply` says, but for the votes: a temperature does
+        not change which class a pass puts first, so they and the variation ratio stay. With
+        "passes" every pass is recalibrated and all measures of the prediction are those of the
+        repaired passes, which are kept.
+
+        Args:
+            prediction: Of task "classification" or "binary", with the number of passes and the
+                masks of the fit. "passes" needs `samples`.
+            deterministic: A calibrator fitted on `deterministic_class_probabilities` of the
+                same held-out examples; without it that side stays as it is.
+
+        Returns:
+            A prediction of the same examples.
+
+        Raises:
+            DataError: The calibrator is not fitted, the task is another, or the passes that
+                "passes" needs were not kept.
+        """
+        if self.apply_to == "predictive":
+            repaired = super().apply(prediction, deterministic=deterministic)
+            return replace(repaired, votes=prediction.votes)
+        temperature = require_fit(self.temperature, self)
+        check_prediction(prediction, ("classification", "binary"))
+        if prediction.samples is None:
+            raise DataError(
+                "`prediction` holds no samples, which apply_to='passes' recalibrates one by one. "
+                "Predict with keep_samples=True."
+            )
+        passes = replace(prediction, mean=prediction.samples).class_probabilities
+        passes = softmax(log_probabilities(passes) / temperature)
+        repaired = from_samples(
+            passes[..., 1] if prediction.task == "binary" else passes,
+            repaired_deterministic(prediction, deterministic),
+            task=prediction.task,
+        )
+        return replace(repaired, masks=prediction.masks, balanced=prediction.balanced)
 
     def _checked(self, probabilities: ArrayLike) -> FloatArray:
         """Returns the probabilities, checked to have the rank that `apply_to` takes."""

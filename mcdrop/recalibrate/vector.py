@@ -20,12 +20,13 @@ from mcdrop.recalibrate._classes import (
     log_probabilities,
     softmax,
 )
-from mcdrop.recalibrate._io import Calibrator, require_fit
+from mcdrop.recalibrate._io import require_fit
+from mcdrop.recalibrate._predictions import ClassCalibrator
 
 
 @final
 @dataclass(frozen=True)
-class VectorScaling(Calibrator):
+class VectorScaling(ClassCalibrator):
     """Returns softmax(weights * log p + biases), fitted by the negative log-likelihood.
 
     Applied to the Monte Carlo mean. It can move the predicted class. The fit is convex; the
