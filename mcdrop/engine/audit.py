@@ -9,6 +9,7 @@ from typing import Any
 import keras
 from keras.src.layers.rnn.dropout_rnn_cell import DropoutRNNCell
 
+from mcdrop.engine.functional import is_plain
 from mcdrop.errors import DataError, ModelError
 
 Layer = Any
@@ -77,7 +78,8 @@ def register(layer_class: type, *, kind: str = "custom") -> None:
     reproducible. Its rate is read from an attribute `rate` when there is one.
 
     Args:
-        layer_class: A subclass of `keras.layers.Layer`.
+        layer_class: A subclass of `keras.layers.Layer`, also a model's own class where its
+            `call` draws.
         kind: The kind to list it under, one of the known kinds or "custom".
 
     Raises:
@@ -115,9 +117,13 @@ def find_leaves(
         DataError: `layers` names something that the model does not have.
     """
     check_model(model)
+    walked = list(_walk(model))
+    if not is_plain(model):
+        # Last, so that registering its class does not change the masks of its layers.
+        walked.append((model.name, model, model))
     found = [
         (path, layer, *described)
-        for path, layer, parent in _walk(model)
+        for path, layer, parent in walked
         if (described := _describe(layer, parent)) is not None
     ]
     candidates = [
@@ -314,7 +320,8 @@ def _check_random(leaves: tuple[Leaf, ...]) -> None:
     if not leaves:
         raise ModelError(
             "The model has no dropout or other stochastic layer, so every pass would be the same. "
-            "Wrap a model that was trained with dropout, or mcdrop.register your custom layer."
+            "Wrap a model that was trained with dropout, or mcdrop.register the class of your "
+            "custom layer, or the model's own class if its `call` draws."
         )
     listed = "; ".join(f"{leaf.info.path} ({leaf.info.reason})" for leaf in leaves)
     raise ModelError(

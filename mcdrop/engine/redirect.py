@@ -46,6 +46,7 @@ class Draws:
         calls: How often each owner was called.
         foreign: Steps in which something drew noise that no selected layer asked for.
         single_pass: Something drew noise for no particular example.
+        drew: Something drew noise that was not muted.
         refusal: The error raised for a draw that cannot be made reproducible.
     """
 
@@ -57,6 +58,7 @@ class Draws:
     calls: Counter[int] = field(default_factory=Counter)
     foreign: list[int | None] = field(default_factory=list)
     single_pass: bool = False
+    drew: bool = False
     refusal: ModelError | None = None
     _drawn: int = 0
 
@@ -82,6 +84,7 @@ class Draws:
 
     def stream(self) -> int:
         """Returns the constant that names the next draw: owner, its call, and draw in the call."""
+        self.drew = True
         if self.owner is None:
             self.foreign.append(self.step)
             owner, call, drawn = _FOREIGN, len(self.foreign), 0

@@ -33,6 +33,11 @@ Tensor = Any
 _WIDE_ROW_BYTES = 16 * 2**20
 """Above this size of a tensor for one row, 16 passes at once would fill memory for no gain."""
 
+_GATED = (
+    "If a layer, or the model itself, calls its dropout only `if training`, mcdrop.register "
+    "its class."
+)
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -135,7 +140,11 @@ class _Tracer:
         self.settings = settings
         self.flattened = flattened
         self.cut = cut(flattened, stochastic)
-        self.folds = find_folds(flattened, self.cut, leaves) if settings.shared else {}
+        self.folds = (
+            find_folds(flattened, self.cut, leaves, static=settings.jit_compile)
+            if settings.shared
+            else {}
+        )
         self.draws = Draws(None)
         self.random_steps: set[int] = set()
         self.structure: Any = None
@@ -222,7 +231,7 @@ class _Tracer:
             if index in self.folds:
                 fold = self.folds[index]
                 inputs = held.single(fold.source)
-                values[step.outputs[0]] = run_fold(fold, operation, inputs, self.draws, rows)
+                values[fold.target] = run_fold(fold, operation, inputs, self.draws, rows)
             elif index not in skipped:
                 view = held.view(step, self.draws, self._repeats(step))
                 self._store(values, step, step.run(view, operation))
@@ -336,20 +345,22 @@ def _notes(tracer: _Tracer, unreached: tuple[Leaf, ...], step: Any) -> tuple[str
     names = ", ".join(leaf.info.path for leaf in unreached)
     if len(unreached) == len(selected):
         raise ModelError(
-            f"None of the selected layers was reached when the model ran: {names}. If a layer "
-            "calls its dropout only `if training`, mcdrop.register that layer's class."
+            f"None of the selected layers was reached when the model ran: {names}. {_GATED}"
         )
     notes = []
     if unreached:
-        notes.append(
-            f"Selected but never reached, so not sampled: {names}. If a layer calls its dropout "
-            "only `if training`, mcdrop.register that layer's class."
-        )
+        notes.append(f"Selected but never reached, so not sampled: {names}. {_GATED}")
     if tracer.draws.foreign:
         steps = [tracer.flattened.steps[i] for i in tracer.draws.foreign if i is not None]
         always = ", ".join(sorted({step.operation.name for step in steps}))
         notes.append(f"Random in every pass, whatever `layers` says: {always}.")
     kinds = inspection.uncontrolled_random_operations(step.graph)
+    if not kinds and not tracer.draws.drew:
+        names = ", ".join(leaf.info.path for leaf in selected)
+        raise ModelError(
+            f"The selected layers drew no noise, so every pass would be the same: {names}. Draw "
+            "from keras.random in them."
+        )
     if kinds:
         notes.append(
             f"The model draws random numbers with TensorFlow operations ({', '.join(kinds)}) that "

@@ -452,3 +452,97 @@ def test_updates_of_keras_variables_in_inference_do_not_reach_the_model():
     snapshot = Snapshot(model)
     assert sample(model, 8).std() > 0
     snapshot.check()
+
+
+class Gated(keras.Model):
+    """A model whose own `call` drops only in training, beside layers that must not train."""
+
+    def __init__(self):
+        super().__init__(name="gated")
+        self.norm, self.head = layers.BatchNormalization(), layers.Dense(2)
+
+    def call(self, inputs, training=None):
+        hidden = self.norm(inputs, training=training)
+        if training:
+            hidden = keras.random.dropout(hidden, 0.5)
+        return self.head(hidden)
+
+
+def gated(model_class, **options):
+    keras.utils.set_random_seed(0)
+    model = model_class(**options)
+    model(X)
+    return model
+
+
+def test_a_model_that_drops_in_its_own_call_samples_when_its_class_is_registered():
+    class Registered(Gated):
+        pass
+
+    model = gated(Registered)
+    with pytest.raises(ModelError, match=r"register.*the model's own"):
+        mcdrop.MCDropout(model)
+    mcdrop.register(Registered)
+    (inference,) = run_inference(model, X)
+    snapshot = Snapshot(model)
+    mc = without_xla(mcdrop.MCDropout(model, task="regression"))
+    passes = mc.sample(X, num_samples=1000, seed=3)
+    snapshot.check()
+    assert [(layer.path, layer.kind) for layer in mc.stochastic_layers] == [("gated", "custom")]
+    np.testing.assert_allclose(mc.predict(X, num_samples=2).deterministic, inference, rtol=1e-6)
+    kernel, bias = model.head.get_weights()
+    masks = np.random.default_rng(0).integers(0, 2, (1000, *X.shape)) * 2.0
+    hidden = np.asarray(model.norm(X, training=False))
+    check_same_distribution(passes, (hidden * masks) @ kernel + bias, 1e-5)
+    np.testing.assert_array_equal(mc.sample(X, num_samples=5, seed=3, batch_size=1), passes[:5])
+
+
+def test_a_dropout_layer_that_the_model_calls_only_in_training_samples_too():
+    class CallsOnlyInTraining(Gated):
+        def __init__(self):
+            super().__init__()
+            self.drop = layers.Dropout(0.5)
+
+        def call(self, inputs, training=None):
+            hidden = self.norm(inputs, training=training)
+            return self.head(self.drop(hidden, training=True) if training else hidden)
+
+    model = gated(CallsOnlyInTraining)
+    with pytest.raises(ModelError, match=r"None of the selected.*the model itself"):
+        sample(model, 4)
+    mcdrop.register(CallsOnlyInTraining)
+    assert sample(model, 8).std(axis=0).min() > 0
+    kinds = [layer.kind for layer in mcdrop.MCDropout(model).stochastic_layers]
+    assert kinds == ["dropout", "custom"]
+
+
+def test_a_model_that_drops_with_tensorflow_samples_with_a_warning():
+    class Raw(Gated):
+        def call(self, inputs, training=None):
+            hidden = self.norm(inputs, training=training)
+            return self.head(tf.nn.dropout(hidden, 0.5) if training else hidden)
+
+    mcdrop.register(Raw)
+    with pytest.warns(ModelWarning, match="not be reproducible"):
+        passes = sample(gated(Raw), 16)
+    assert passes.std(axis=0).min() > 0
+
+
+def test_a_registered_class_that_draws_nothing_is_refused():
+    class Idle(layers.Layer):
+        def call(self, inputs, training=False):
+            return inputs
+
+    mcdrop.register(Idle)
+    with pytest.raises(ModelError, match=r"drew no noise.*idle"):
+        sample(model_of(Idle()), 2)
+
+
+def test_registering_a_model_does_not_change_the_masks_of_its_layers():
+    class Plain(Holder):
+        pass
+
+    model = gated(Plain, layer=layers.Dense(2))
+    before = sample(model, 4)
+    mcdrop.register(Plain)
+    np.testing.assert_array_equal(sample(model, 4), before)
