@@ -34,6 +34,13 @@ def input_structure(model: Any) -> Any:
     return structure[0] if isinstance(structure, list) and len(structure) == 1 else structure
 
 
+def reads_float64(model: Any) -> bool:
+    """Whether a model computes with float64 inputs as they are; most read them as float32."""
+    if not is_plain(model):
+        return bool(model.compute_dtype == "float64")
+    return any(tensor.dtype == "float64" for tensor in graph_of(model)._inputs)
+
+
 def check_inputs(model: Any, inputs: Inputs) -> None:
     """Raises DataError when the shapes of the data do not fit the inputs of a Functional model."""
     if not is_plain(model):

@@ -72,23 +72,24 @@ class Inputs:
             yield _join(held, start)
 
 
-def open_inputs(x: Any) -> Inputs:
+def open_inputs(x: Any, *, double: bool = False) -> Inputs:
     """Returns the batches of `x`.
 
     Args:
         x: An array; a dict, list or tuple of arrays; a `tf.data.Dataset`, a `PyDataset` or a
             generator of batches, each the inputs alone or a tuple (inputs, targets, ...).
+        double: Keep float64 as it is, for a model that computes in it; else it becomes float32.
 
     Raises:
         DataError: It holds no example, the arrays differ in length, or are not numeric.
     """
     if isinstance(x, keras.utils.PyDataset):
-        return _of_batches(_indexed(x))
+        return _of_batches(_indexed(x), double)
     if isinstance(x, tf.data.Dataset):
-        return _of_batches(iter(x.as_numpy_iterator()))
+        return _of_batches(iter(x.as_numpy_iterator()), double)
     if isinstance(x, Iterator):
-        return _of_batches(x)
-    arrays = [_as_array(path, value) for path, value in tree.flatten_with_path(x)]
+        return _of_batches(x, double)
+    arrays = _flat_arrays(x, double)
     if not arrays:
         raise DataError("`x` holds no array.")
     count = _check_lengths(arrays)
@@ -96,20 +97,19 @@ def open_inputs(x: Any) -> Inputs:
     return Inputs(structure, [array[:1] for array in arrays], count, [arrays])
 
 
-def _of_batches(batches: Iterator[Any]) -> Inputs:
+def _of_batches(batches: Iterator[Any], double: bool) -> Inputs:
     try:
         first = _inputs_of(next(batches))
     except StopIteration:
         raise DataError("`x` is empty: it yields no batch.") from None
-    arrays = [_as_array(path, value) for path, value in tree.flatten_with_path(first)]
+    arrays = _flat_arrays(first, double)
     _check_lengths(arrays)
     structure = tree.map_structure(lambda _: 0, first)
 
     def pieces() -> Iterator[list[Array]]:
         yield arrays
         for batch in batches:
-            inputs = _inputs_of(batch)
-            piece = [_as_array(path, value) for path, value in tree.flatten_with_path(inputs)]
+            piece = _flat_arrays(_inputs_of(batch), double)
             _check_lengths(piece)
             _check_alike(arrays, piece)
             yield piece
@@ -127,6 +127,13 @@ def _indexed(dataset: Any) -> Iterator[Any]:
         yield dataset[index]
 
 
+def _flat_arrays(inputs: Any, double: bool) -> list[Array]:
+    arrays = [_as_array(path, value) for path, value in tree.flatten_with_path(inputs)]
+    if double:
+        return arrays
+    return [a.astype(np.float32) if a.dtype == np.float64 else a for a in arrays]
+
+
 def _as_array(path: Sequence[Any], value: Any) -> Array:
     name = "x" + "".join(f"[{part!r}]" for part in path)
     array = np.asarray(value)
@@ -138,7 +145,7 @@ def _as_array(path: Sequence[Any], value: Any) -> Array:
         raise DataError(f"`{name}` has dtype {array.dtype}, expected numbers.")
     if array.ndim == 0:
         raise DataError(f"`{name}` is a single number, expected an array with examples on axis 0.")
-    return array.astype(np.float32) if array.dtype == np.float64 else array
+    return array
 
 
 def _check_lengths(arrays: list[Array]) -> int:

@@ -132,6 +132,71 @@ def test_whole_numbers_are_data_too(one_input):
         )
 
 
+class Wide(keras.Model):
+    """A subclassed model of float64."""
+
+    def __init__(self):
+        super().__init__(dtype="float64")
+        self.drop, self.head = (
+            layers.Dropout(0.5, dtype="float64"),
+            layers.Dense(2, dtype="float64"),
+        )
+
+    def call(self, inputs):
+        return self.head(self.drop(inputs))
+
+
+def float64_models():
+    keras.utils.set_random_seed(0)
+
+    def stack(input_type, policy):
+        hidden = inputs = keras.Input((6,), dtype=input_type)
+        for layer in (layers.Dense(5, dtype=policy), layers.Dropout(0.5, dtype=policy)):
+            hidden = layer(hidden)
+        return keras.Model(inputs, layers.Dense(2, dtype=policy)(hidden))
+
+    wide = Wide()
+    wide(X)
+    return {
+        "functional": stack("float64", "float64"),
+        "float32 input": stack("float32", "float64"),
+        "float64 input": stack("float64", "float32"),
+        "sequential": keras.Sequential([keras.Input((6,), dtype="float64"), *wide.layers]),
+        "subclassed": wide,
+    }
+
+
+FLOAT64_MODELS = float64_models()
+
+
+@pytest.mark.parametrize("name", FLOAT64_MODELS)
+@pytest.mark.parametrize("form", ["array", "dataset", "float32", "integers"])
+def test_a_model_of_float64_predicts_as_it_does_itself(name, form):
+    model = FLOAT64_MODELS[name]
+    x = np.random.default_rng(1).normal(size=(5, 6)) / 3
+    x = {"float32": x.astype(np.float32), "integers": (9 * x).astype(np.int64)}.get(form, x)
+    expected = np.asarray(model(x, training=False))
+    given = dataset(x).batch(2) if form == "dataset" else x
+    mc = without_xla(mcdrop.MCDropout(model, task="regression"))
+    prediction = mc.predict(given, num_samples=4, keep_samples=True)
+    exact = expected.dtype == np.float64
+    np.testing.assert_allclose(
+        prediction.deterministic, expected, rtol=1e-12 if exact else 1e-6, atol=1e-13
+    )
+    assert prediction.samples.dtype == expected.dtype
+
+
+def test_passes_of_float64_are_those_of_float32_to_rounding():
+    model = FLOAT64_MODELS["functional"]
+    x = np.random.default_rng(1).normal(size=(5, 6))
+    narrow = keras.Sequential(
+        [keras.Input((6,)), layers.Dense(5), layers.Dropout(0.5), layers.Dense(2)]
+    )
+    narrow.set_weights([weight.astype(np.float32) for weight in model.get_weights()])
+    passes = [without_xla(mcdrop.MCDropout(m)).sample(x, num_samples=8) for m in (model, narrow)]
+    np.testing.assert_allclose(*passes, rtol=1e-5, atol=1e-6)
+
+
 def test_words_are_data_where_the_model_takes_them():
     lookup = layers.StringLookup(vocabulary=["yes", "no"])
     inputs = keras.Input((1,), dtype="string")
