@@ -27,22 +27,29 @@ def of_prediction(prediction: Prediction) -> pd.DataFrame:
     import pandas as pd
 
     columns: dict[str, NDArray[Any]] = {"num_samples": prediction.num_samples_per_example}
-    if prediction.task in ("regression", "gaussian"):
-        low, high = prediction.interval(0.95)
-        named = {"mean": prediction.mean, "std": prediction.std, "low": low, "high": high}
-        if prediction.epistemic_variance is not None:
-            named["epistemic_std"] = np.sqrt(prediction.epistemic_variance)
-        named["deterministic"] = prediction.deterministic
-    else:
-        named = _class_columns(prediction)
+    continuous = prediction.task in ("regression", "gaussian")
+    named = _regression_columns(prediction) if continuous else _class_columns(prediction)
     for name, values in named.items():
         columns |= _spread(name, values)
     return pd.DataFrame(columns)
 
 
+def _regression_columns(prediction: Prediction) -> dict[str, NDArray[Any]]:
+    """Returns the columns of a regression; pixels of dense outputs are averaged."""
+    named = {"mean": prediction.mean, "std": prediction.std}
+    # The averaged ends of the pixels' intervals would be no interval of anything.
+    if prediction.mean.ndim <= 2:
+        named["low"], named["high"] = prediction.interval(0.95)
+    if prediction.epistemic_variance is not None:
+        named["epistemic_std"] = np.sqrt(prediction.epistemic_variance)
+    named["deterministic"] = prediction.deterministic
+    return {name: _average_pixels(values, 2) for name, values in named.items()}
+
+
 def _class_columns(prediction: Prediction) -> dict[str, NDArray[Any]]:
     """Returns the columns of a class task; pixels of dense outputs are averaged."""
     labels = 2 if prediction.task == "multilabel" else 1
+    classes = 1 if prediction.task == "binary" else 2
     named: dict[str, NDArray[Any]] = {}
     if prediction.predicted_class.ndim == labels:
         named["predicted_class"] = prediction.predicted_class
@@ -52,9 +59,9 @@ def _class_columns(prediction: Prediction) -> dict[str, NDArray[Any]]:
     )
     for name in known:
         named[name] = _average_pixels(getattr(prediction, name), labels)
-    named["probability"] = _average_pixels(prediction.mean, 2)
-    named["std"] = _average_pixels(prediction.std, 2)
-    named["deterministic_probability"] = _average_pixels(prediction.deterministic, 2)
+    named["probability"] = _average_pixels(prediction.mean, classes)
+    named["std"] = _average_pixels(prediction.std, classes)
+    named["deterministic_probability"] = _average_pixels(prediction.deterministic, classes)
     return named
 
 

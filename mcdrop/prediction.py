@@ -262,7 +262,18 @@ class Prediction:
         return replace(self, **changes)
 
     def to_frame(self) -> pd.DataFrame:
-        """Returns a pandas table, one row an example; dense outputs are averaged over pixels."""
+        """Returns a pandas table, one row an example.
+
+        Columns of class tasks: `predicted_class`, `deterministic_class`, the uncertainties, and
+        `probability`, `std` and `deterministic_probability`. Of regressions: `mean`, `std`,
+        `low` and `high` (the central 95% interval), `epistemic_std` where it is known, and
+        `deterministic`. Where an example has several classes, labels or outputs, columns are
+        numbered: `mean_0`, `mean_1`, ...
+
+        Of dense outputs, (N, ..., C), each column is its average over the axes between: the
+        pixels of an image, the steps of a series. Classes and intervals cannot be averaged and
+        are left out.
+        """
         from mcdrop import _frames
 
         return _frames.of_prediction(self)

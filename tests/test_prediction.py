@@ -411,6 +411,41 @@ def test_the_table_of_maps_averages_over_pixels():
     np.testing.assert_allclose(frame["probability_2"], prediction.mean[..., 2].mean(axis=(1, 2)))
 
 
+@pytest.mark.parametrize("task", ["regression", "gaussian"])
+def test_the_table_of_a_dense_regression_averages_over_pixels(task):
+    samples = np.random.default_rng(0).normal(size=(5, 3, 8, 6, 2))
+    more = {}
+    if task == "gaussian":
+        more = {"variances": samples**2, "deterministic_variance": samples[0] ** 2}
+    prediction = from_samples(samples, samples[0], task=task, **more)
+    frame = prediction.to_frame()
+    named = {"mean": prediction.mean, "std": prediction.std, "deterministic": samples[0]}
+    if task == "gaussian":
+        named["epistemic_std"] = np.sqrt(prediction.epistemic_variance)
+    expected = {f"{name}_{index}" for name in named for index in range(2)}
+    assert set(frame) == {"num_samples", *expected}
+    for name, values in named.items():
+        found = frame[[f"{name}_0", f"{name}_1"]]
+        np.testing.assert_allclose(found, values.mean(axis=(1, 2)))
+
+
+@pytest.mark.parametrize("task", ["binary", "multilabel"])
+def test_the_table_of_dense_labels_averages_over_pixels(task):
+    shape, suffixes = ((8, 6), [""]) if task == "binary" else ((8, 6, 2), ["_0", "_1"])
+    samples = np.random.default_rng(0).random((5, 3, *shape))
+    prediction = from_samples(samples, samples[0], task=task)
+    frame = prediction.to_frame()
+    for name, values in {
+        "probability": prediction.mean,
+        "std": prediction.std,
+        "deterministic_probability": prediction.deterministic,
+        "mutual_information": prediction.mutual_information,
+    }.items():
+        found = frame[[name + suffix for suffix in suffixes]]
+        np.testing.assert_allclose(found, values.mean(axis=(1, 2)).reshape(3, -1))
+    assert "predicted_class" not in " ".join(frame)
+
+
 @pytest.fixture(scope="module")
 def probability():
     """TensorFlow Probability, whose import warns of others' deprecations."""
