@@ -6,7 +6,7 @@ import pytest
 from keras import layers
 
 from mcdrop import MCDropout
-from mcdrop.engine import tracing
+from mcdrop.engine import folding, tracing
 
 
 def flattened_cnn():
@@ -19,6 +19,37 @@ def flattened_cnn():
         layers.Dropout(0.5),
         layers.Dense(4, activation="softmax"),
     ]
+
+
+def sigmoid_units():
+    return [
+        keras.Input((6,)),
+        layers.Dropout(0.3),
+        layers.Dense(7, activation="sigmoid", bias_initializer="ones"),
+        layers.Dropout(0.4),
+        layers.Dense(4, activation="softmax"),
+    ]
+
+
+def softmax_units():
+    return [
+        keras.Input((6,)),
+        layers.Dropout(0.3),
+        layers.Dense(7, activation="softmax"),
+        layers.Dropout(0.4),
+        layers.Dense(4, activation="softmax"),
+    ]
+
+
+def two_readers_of_the_dropped_units():
+    inputs = keras.Input((6,))
+    x = layers.Dense(7, activation="relu")(layers.Dropout(0.3)(inputs))
+    x = layers.Concatenate()([layers.Dropout(0.4)(x), x])
+    return keras.Model(inputs, layers.Dense(4, activation="softmax")(x))
+
+
+def dropped_outputs():
+    return [keras.Input((6,)), layers.Dropout(0.3), layers.Dense(4), layers.Dropout(0.5)]
 
 
 def no_bias():
@@ -34,9 +65,15 @@ def dense_on_positions():
     return [keras.Input((5, 6)), layers.Dropout(0.3), layers.Dense(4, activation="softmax")]
 
 
+@pytest.fixture(autouse=True)
+def small_layers_fold_too(monkeypatch):
+    monkeypatch.setattr(folding, "NARROWING", 0)
+    monkeypatch.setattr(folding, "SAVING", 0)
+
+
 def sample(model, *, fold, monkeypatch, **options):
     if not fold:
-        monkeypatch.setattr(tracing, "find_folds", lambda *_: {})
+        monkeypatch.setattr(tracing, "find_folds", lambda *_, **__: {})
     mc = MCDropout(model, masks="shared", task="classification", **options)
     shape = model.input_shape[1:]
     x = np.random.default_rng(0).normal(size=(9, *shape)).astype("float32")
@@ -45,17 +82,41 @@ def sample(model, *, fold, monkeypatch, **options):
     return samples, program.folded
 
 
-@pytest.mark.parametrize("build", [flattened_cnn, no_bias])
-@pytest.mark.parametrize("balanced", [False, True])
-def test_folded_passes_equal_passes_with_masked_activations(build, balanced, monkeypatch):
+FOLDED = [
+    flattened_cnn,
+    no_bias,
+    sigmoid_units,
+    softmax_units,
+    two_readers_of_the_dropped_units,
+    dropped_outputs,
+]
+
+
+@pytest.mark.parametrize("build", FOLDED)
+@pytest.mark.parametrize("options", [{}, {"balanced": True}, {"jit_compile": True}], ids=str)
+def test_folded_passes_equal_passes_with_masked_activations(build, options, monkeypatch):
     keras.utils.set_random_seed(0)
-    model = keras.Sequential(build())
-    folded, used = sample(model, fold=True, monkeypatch=monkeypatch, balanced=balanced)
-    plain, unused = sample(model, fold=False, monkeypatch=monkeypatch, balanced=balanced)
+    built = build()
+    model = keras.Sequential(built) if isinstance(built, list) else built
+    folded, used = sample(model, fold=True, monkeypatch=monkeypatch, **options)
+    plain, unused = sample(model, fold=False, monkeypatch=monkeypatch, **options)
     assert used
     assert not unused
     np.testing.assert_allclose(folded, plain, atol=1e-6)
     assert folded.std(axis=0).min() > 1e-4
+
+
+@pytest.mark.parametrize(
+    ("build", "expected"), [(flattened_cnn, True), (sigmoid_units, True), (softmax_units, False)]
+)
+def test_dropped_units_are_left_out_of_the_product_where_they_can_be(build, expected, monkeypatch):
+    found = []
+    find = tracing.find_folds
+    keep = lambda *args, **options: found.append(find(*args, **options)) or found[-1]  # noqa: E731
+    monkeypatch.setattr(tracing, "find_folds", keep)
+    sample(keras.Sequential(build()), fold=True, monkeypatch=monkeypatch)
+    (fold,) = found[-1].values()
+    assert (fold.following is not None) == expected
 
 
 def test_a_dense_layer_on_every_position_is_not_folded(monkeypatch):
@@ -79,3 +140,11 @@ def test_a_dropout_that_two_layers_read_is_not_folded(monkeypatch):
     folded, used = sample(model, fold=True, monkeypatch=monkeypatch)
     assert not used
     assert folded.std(axis=0).min() > 1e-4
+
+
+@pytest.mark.parametrize(("units_in", "units_out", "expected"), [(16, 4, True), (15, 4, False)])
+def test_only_layers_that_narrow_are_folded(units_in, units_out, expected, monkeypatch):
+    monkeypatch.setattr(folding, "NARROWING", 4)
+    dense = layers.Dense(units_out, activation="softmax")
+    model = keras.Sequential([keras.Input((units_in,)), layers.Dropout(0.5), dense])
+    assert sample(model, fold=True, monkeypatch=monkeypatch)[1] == expected
