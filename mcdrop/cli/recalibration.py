@@ -1,4 +1,4 @@
-"""Fitting a calibrator on held-out data, and what it does to the scores of the test data."""
+"""Fitting a calibrator on held-out data, and what it does to the predictions of the test data."""
 
 from __future__ import annotations
 
@@ -7,58 +7,44 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from mcdrop import metrics, recalibrate
+from mcdrop import recalibrate
 from mcdrop.cli.terminal import Terminal
 from mcdrop.cli.work import open_examples, read_labels, sample
 from mcdrop.errors import DataError
-from mcdrop.evaluation import Evaluation
+from mcdrop.loading.named import is_named
 from mcdrop.prediction import Prediction
+from mcdrop.report import Recalibration
 
 FILE_NAME = "calibrator.json"
 
-_CLASS_CALIBRATORS: dict[str, type[Any]] = {
-    "temperature": recalibrate.TemperatureScaling,
-    "vector": recalibrate.VectorScaling,
-    "beta": recalibrate.BetaCalibration,
-    "isotonic": recalibrate.IsotonicCalibration,
+_CLASS_CALIBRATORS: dict[str, tuple[type[Any], str]] = {
+    "temperature": (recalibrate.TemperatureScaling, "temperature scaling"),
+    "vector": (recalibrate.VectorScaling, "vector scaling"),
+    "beta": (recalibrate.BetaCalibration, "beta calibration"),
+    "isotonic": (recalibrate.IsotonicCalibration, "isotonic calibration"),
 }
-_CLASS_SCORES = ("negative_log_likelihood", "brier_score", "expected_calibration_error")
 _CLASS_TASKS = ("classification", "binary")
 _VARIANCE_TASKS = ("regression", "gaussian")
 
-Array = NDArray[Any]
-
 
 @dataclass(frozen=True, eq=False)
-class Recalibration:
-    """A fitted calibrator, and each score of the test data before and after it."""
+class Fitted:
+    """A fitted calibrator, its name in words, and the data behind it."""
 
     kind: str
     calibrator: Any
-    scores: dict[str, tuple[float, float]]
+    name: str
+    num_examples: int
+    data_name: str
+
+    def repair(self, prediction: Prediction) -> Recalibration:
+        """Returns what the report shows of it."""
+        repaired = self.calibrator.apply(prediction)
+        return Recalibration(repaired, self.name, self.num_examples, self.data_name)
 
     def save(self, folder: Path) -> None:
         """Writes the calibrator into the folder of a report."""
         self.calibrator.save(folder / FILE_NAME)
-
-    def to_text(self) -> str:
-        """Returns the scores as a table."""
-        width = max(map(len, self.scores))
-        lines = [f"Recalibrated ({self.kind}), fitted on the calibration data:"]
-        for name, (before, after) in self.scores.items():
-            lines.append(f"  {name.ljust(width)}  {before:.4f} -> {after:.4f}")
-        return "\n".join(lines)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Returns plain values for JSON."""
-        scores = {
-            name: {"before": before, "after": after}
-            for name, (before, after) in self.scores.items()
-        }
-        return {"kind": self.kind, "file": FILE_NAME, "scores": scores}
 
 
 def check_options(options: Namespace) -> None:
@@ -68,11 +54,18 @@ def check_options(options: Namespace) -> None:
             "--recalibrate needs --calibration-data, and the other way round: labelled data that "
             "served neither training nor the test."
         )
-    if options.recalibrate and options.calibration_data == options.data:
+    if options.recalibrate and _is_same(options.calibration_data, options.data):
         raise DataError(
             "--calibration-data is the test data itself, which would make the scores after it too "
             "good. Hold other data out."
         )
+
+
+def _is_same(first: str, second: str) -> bool:
+    """Returns whether two sources of data are one, however they are spelled."""
+    if first == second or is_named(first) or is_named(second):
+        return first == second
+    return Path(first).resolve() == Path(second).resolve()
 
 
 def check_task(kind: str, prediction: Prediction) -> None:
@@ -85,33 +78,33 @@ def check_task(kind: str, prediction: Prediction) -> None:
         )
 
 
-def fit(mc: Any, evaluation: Evaluation, options: Namespace, terminal: Terminal) -> Recalibration:
-    """Samples the calibration data, fits the calibrator and scores the test data with it."""
+def fit(mc: Any, options: Namespace, terminal: Terminal) -> Fitted:
+    """Samples the calibration data and fits the calibrator on them."""
     examples = open_examples(options.calibration_data, mc.model, options, terminal, keys=False)
     held_out = sample(mc, examples, options, terminal, "Sampling calibration data")
     y = read_labels(examples, held_out)
     kind = options.recalibrate
     if kind in _CLASS_CALIBRATORS:
-        calibrator = _CLASS_CALIBRATORS[kind]().fit(held_out.class_probabilities, y.reshape(-1))
-        return Recalibration(kind, calibrator, _class_scores(calibrator, evaluation))
-    y = y.reshape(held_out.mean.shape)
-    calibrator = recalibrate.VarianceScaling().fit(held_out.mean, held_out.variance, y)
-    return Recalibration(kind, calibrator, _variance_scores(calibrator, evaluation))
+        make, name = _CLASS_CALIBRATORS[kind]
+        calibrator = make().fit(held_out.class_probabilities, y.reshape(-1))
+    else:
+        name = "variance scaling"
+        y = y.reshape(held_out.mean.shape)
+        calibrator = recalibrate.VarianceScaling().fit(held_out.mean, held_out.variance, y)
+    if kind == "temperature":
+        name += f" with a temperature of {calibrator.temperature:.3g}"
+    return Fitted(kind, calibrator, name, len(held_out), Path(options.calibration_data).name)
 
 
-def _class_scores(calibrator: Any, evaluation: Evaluation) -> dict[str, tuple[float, float]]:
-    before = evaluation.prediction.class_probabilities
-    after = calibrator.transform(before)
-    y = evaluation.y_true
-    scores = {name: getattr(metrics, name) for name in _CLASS_SCORES}
-    return {name: (float(f(before, y)), float(f(after, y))) for name, f in scores.items()}
-
-
-def _variance_scores(calibrator: Any, evaluation: Evaluation) -> dict[str, tuple[float, float]]:
-    prediction = evaluation.prediction
-    after = calibrator.transform(prediction.variance)
-    y = np.asarray(evaluation.y_true).reshape(prediction.mean.shape)
-    score = metrics.gaussian_log_likelihood
-    both = (score(prediction.mean, variance, y) for variance in (prediction.variance, after))
-    before_value, after_value = map(float, both)
-    return {"gaussian_log_likelihood": (before_value, after_value)}
+def to_text(found: dict[str, Any]) -> str:
+    """Returns the part of report.json about a recalibration as a table."""
+    width = max(len(metric["title"]) for metric in found["metrics"])
+    lines = [f"After recalibration: {found['name']}, on {found['num_fitted']} other examples"]
+    for metric in found["metrics"]:
+        before, after = (metric[side]["value"] for side in ("before", "after"))
+        change = metric["difference"]
+        lines.append(
+            f"  {metric['title'].ljust(width)}  {before:.4f} -> {after:.4f}  difference "
+            f"{change['value']:+.4f} [{change['low']:+.4f}, {change['high']:+.4f}]"
+        )
+    return "\n".join(lines)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import time
 from argparse import Namespace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mcdrop.cli.outputs import check_output, unfinished
 from mcdrop.cli.terminal import Terminal
@@ -23,6 +24,9 @@ from mcdrop.cli.work import (
 from mcdrop.evaluation import Evaluation, evaluate
 from mcdrop.prediction import Prediction
 from mcdrop.report.context import ReportContext, check_class_names
+
+if TYPE_CHECKING:
+    from mcdrop.report import Recalibration
 
 OWNED = (
     *("index.html", "report.json", "predictions.parquet", "figures"),
@@ -52,19 +56,22 @@ def run(options: Namespace, terminal: Terminal) -> None:
     seconds = time.monotonic() - started
     strangers = _sample_strangers(mc, options, terminal)
     evaluation = evaluate(prediction, labels)
-    repaired = recalibration.fit(mc, evaluation, options, terminal) if options.recalibrate else None
+    fitted = recalibration.fit(mc, options, terminal) if options.recalibrate else None
+    repaired = fitted.repair(prediction) if fitted is not None else None
     context = make_context(mc, options, seconds)
+    result: dict[str, Any] = {"output": str(options.output), "evaluation": evaluation.to_dict()}
     with unfinished(options.output) as draft:
-        write(draft, evaluation, examples, context, strangers=strangers)
-        if repaired is not None:
-            repaired.save(draft)
+        write(draft, evaluation, examples, context, strangers=strangers, repaired=repaired)
+        if fitted is not None:
+            fitted.save(draft)
+            numbers = json.loads((draft / "report.json").read_text(encoding="utf-8"))
+            about = {"kind": fitted.kind, "file": recalibration.FILE_NAME}
+            result["recalibration"] = about | numbers["recalibration"]
     terminal.say(evaluation.to_text())
-    if repaired is not None:
-        terminal.say(f"\n{repaired.to_text()}")
+    if fitted is not None:
+        terminal.say(f"\n{recalibration.to_text(result['recalibration'])}")
     tell(options.output, terminal)
-    result = {"output": str(options.output), "evaluation": evaluation.to_dict()}
-    extra = {"recalibration": repaired.to_dict()} if repaired is not None else {}
-    terminal.result(result | extra)
+    terminal.result(result)
 
 
 def make_context(mc: Any, options: Namespace, seconds: float) -> ReportContext:
@@ -88,6 +95,7 @@ def write(
     context: ReportContext,
     *,
     strangers: Prediction | None = None,
+    repaired: Recalibration | None = None,
 ) -> None:
     """Writes the files of a report into a new folder."""
     from mcdrop import report
@@ -98,6 +106,7 @@ def write(
         x=examples.pictures(),
         class_names=examples.original.class_names,
         out_of_distribution=strangers,
+        recalibration=repaired,
         context=context,
     )
 

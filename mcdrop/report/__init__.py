@@ -6,7 +6,8 @@ Example:
 """
 
 from mcdrop.report.context import ReportContext as ReportContext
+from mcdrop.report.recalibration import Recalibration as Recalibration
 from mcdrop.report.writing import compare as compare
 from mcdrop.report.writing import write as write
 
-__all__ = ["ReportContext", "compare", "write"]
+__all__ = ["Recalibration", "ReportContext", "compare", "write"]

@@ -32,8 +32,7 @@ class Answers:
         deterministic: Deterministic class probabilities, shape (M, C).
         labels: True classes, shape (M,).
         predictive_entropy: Shape (M,), nats.
-        mutual_information: Bias-corrected, shape (M,), nats.
-        variation_ratio: Shape (M,).
+        mutual_information: Bias-corrected, shape (M,), nats; None for a recalibrated mean.
         position: Place of each answer in the flattened labels, shape (M,).
         example: Example that each answer belongs to, shape (M,).
         available: Number of answers before any were drawn.
@@ -43,8 +42,7 @@ class Answers:
     deterministic: Array
     labels: Array
     predictive_entropy: Array
-    mutual_information: Array
-    variation_ratio: Array
+    mutual_information: Array | None
     position: Array
     example: Array
     available: int
@@ -123,8 +121,9 @@ def answers_of(evaluation: Evaluation) -> Answers:
         deterministic=prediction.deterministic_class_probabilities.reshape(-1, num_classes)[keep],
         labels=labels[keep],
         predictive_entropy=flat(prediction.predictive_entropy),
-        mutual_information=flat(prediction.mutual_information_corrected),
-        variation_ratio=flat(prediction.variation_ratio),
+        mutual_information=None
+        if prediction.expected_entropy is None
+        else flat(prediction.mutual_information_corrected),
         position=keep,
         example=keep // max(1, labels.size // len(prediction)),
         available=labels.size,

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mcdrop.metrics.calibration import ReliabilityCurve, reliability_curve
 from mcdrop.metrics.segmentation import intersection_and_union_per_example
 from mcdrop.prediction import Prediction
 from mcdrop.report import classes, verdict
-from mcdrop.report.answers import VOID_LABEL, Answers, answers_of, kind_of
+from mcdrop.report.answers import VOID_LABEL, answers_of, kind_of
 from mcdrop.report.content import Content
 from mcdrop.report.context import ReportContext, check_class_names, check_images
 from mcdrop.report.convergence import convergence
 from mcdrop.report.gallery import gallery
-from mcdrop.report.intervals import Interval, ratio_interval, wilson
+from mcdrop.report.intervals import Interval, ratio_interval
+from mcdrop.report.recalibration import Recalibration, recalibrated
 from mcdrop.report.shift import shift
 from mcdrop.report.values import regression, selective_values
 
@@ -34,12 +33,13 @@ def build(
     x: ArrayLike | None = None,
     class_names: Sequence[Any] | None = None,
     out_of_distribution: Prediction | None = None,
+    recalibration: Recalibration | None = None,
     context: ReportContext | None = None,
 ) -> Content:
     """Returns the content of a report; see `mcdrop.report.write` for the arguments.
 
     Raises:
-        DataError: Images, names or the foreign prediction do not fit the evaluation.
+        DataError: Images, names, the foreign or the repaired prediction do not fit the evaluation.
     """
     prediction = evaluation.prediction
     names = check_class_names(prediction, class_names)
@@ -52,6 +52,8 @@ def build(
             level=evaluation.confidence_level,
             seed=evaluation.seed,
         )
+    if recalibration is not None:
+        parts["recalibration"] = recalibrated(evaluation, recalibration)
     kind = kind_of(prediction)
     parts |= _value_parts(evaluation) if kind == "values" else _class_parts(evaluation, names)
     return Content(
@@ -98,26 +100,13 @@ def _class_parts(evaluation: Evaluation, names: Sequence[str]) -> dict[str, Any]
         ),
         "scored": len(answers),
         "available": answers.available,
-        "reliability": reliability(answers, answers.probabilities, level),
-        "deterministic_reliability": reliability(answers, answers.deterministic, level),
+        "reliability": classes.reliability(answers, answers.probabilities, level),
+        "deterministic_reliability": classes.reliability(answers, answers.deterministic, level),
         "separations": separations,
         "selective": classes.selective(answers, level),
         "classes": rows,
         "confusion": confusion,
     }
-
-
-def reliability(answers: Answers, probabilities: Array, level: float) -> ReliabilityCurve:
-    """Returns the reliability curve, its intervals allowing for answers that err together."""
-    curve = reliability_curve(probabilities, answers.labels, confidence_level=level)
-    effect = answers.design_effect
-    if effect == 1.0:
-        return curve
-    filled = curve.count > 0
-    counts = curve.count[filled] / effect
-    low, high = np.full(filled.shape, np.nan), np.full(filled.shape, np.nan)
-    low[filled], high[filled] = wilson(curve.accuracy[filled] * counts, counts, level)
-    return replace(curve, low=low, high=high)
 
 
 def _overlaps(evaluation: Evaluation) -> list[tuple[Interval, Interval]]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mcdrop.metrics.calibration import ReliabilityCurve, reliability_curve
 from mcdrop.metrics.selective import risk_coverage_curve
 from mcdrop.report.answers import Answers
 from mcdrop.report.content import ClassRow, Confusion, Histogram, Selective, Separation
@@ -38,8 +40,9 @@ def separations(answers: Answers, level: float) -> tuple[Separation, ...]:
     """Returns how each measure of uncertainty sets wrong answers apart from right ones."""
     effect = answers.design_effect
     measures = [
-        (name, title, "monte_carlo", getattr(answers, name), answers.correct)
+        (name, title, "monte_carlo", scores, answers.correct)
         for name, title in _MEASURES
+        if (scores := getattr(answers, name)) is not None
     ]
     plain = "Entropy of the deterministic prediction"
     measures.append(
@@ -61,6 +64,19 @@ def separations(answers: Answers, level: float) -> tuple[Separation, ...]:
         )
         for name, title, source, scores, right in measures
     )
+
+
+def reliability(answers: Answers, probabilities: Array, level: float) -> ReliabilityCurve:
+    """Returns the reliability curve, its intervals allowing for answers that err together."""
+    curve = reliability_curve(probabilities, answers.labels, confidence_level=level)
+    effect = answers.design_effect
+    if effect == 1.0:
+        return curve
+    filled = curve.count > 0
+    counts = curve.count[filled] / effect
+    low, high = np.full(filled.shape, np.nan), np.full(filled.shape, np.nan)
+    low[filled], high[filled] = wilson(curve.accuracy[filled] * counts, counts, level)
+    return replace(curve, low=low, high=high)
 
 
 def histogram(first: Array, second: Array) -> Histogram | None:

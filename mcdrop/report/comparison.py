@@ -16,8 +16,7 @@ from mcdrop.metrics.regression import squared_error_per_example
 from mcdrop.metrics.scoring import brier_score_per_example, negative_log_likelihood_per_example
 from mcdrop.report import figures
 from mcdrop.report.answers import Answers, answers_of, kind_of
-from mcdrop.report.building import reliability
-from mcdrop.report.classes import selective
+from mcdrop.report.classes import reliability, selective
 from mcdrop.report.content import Answer, Fact, Selective
 from mcdrop.report.context import ReportContext
 from mcdrop.report.figures import Figure

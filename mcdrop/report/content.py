@@ -16,6 +16,7 @@ from mcdrop.report.intervals import Interval
 if TYPE_CHECKING:
     from mcdrop.evaluation import Evaluation
     from mcdrop.metrics.calibration import ReliabilityCurve
+    from mcdrop.report.recalibration import Recalibrated
 
 Array = NDArray[Any]
 
@@ -276,7 +277,8 @@ class ClassShare:
         name: Name of the class.
         mean: Mean probability over the passes.
         std: Standard deviation over the passes.
-        votes: Share of passes that put the class first (multilabel: that said yes).
+        votes: Share of passes that put the class first (multilabel: that said yes); None for a
+            recalibrated mean.
         deterministic: The deterministic probability.
         is_true: Whether it is the true class.
     """
@@ -284,7 +286,7 @@ class ClassShare:
     name: str
     mean: float
     std: float
-    votes: float
+    votes: float | None
     deterministic: float
     is_true: bool
 
@@ -375,6 +377,7 @@ class Content:
         convergence: Metrics against the number of passes.
         gallery: Examples worth a look.
         shift: Out-of-distribution data, when there are any.
+        recalibration: Before and after recalibration, when there was one.
     """
 
     kind: str
@@ -394,3 +397,4 @@ class Content:
     convergence: tuple[Convergence, ...] = ()
     gallery: tuple[GalleryItem, ...] = ()
     shift: Shift | None = None
+    recalibration: Recalibrated | None = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from mcdrop.report import figures
 from mcdrop.report.content import Content
 from mcdrop.report.figures import Figure
+from mcdrop.report.recalibration import Recalibrated
 
 UNITS = {
     "predictive_entropy": "Predictive entropy (nats)",
@@ -21,6 +22,8 @@ def draw(content: Content) -> dict[str, Figure]:
         drawn.append(figures.risk_coverage(content.selective, "risk_coverage"))
     for curve in content.convergence:
         drawn.append(figures.convergence(curve, f"convergence_{curve.name}"))
+    if content.recalibration is not None:
+        drawn += _recalibration_figures(content, content.recalibration)
     if content.shift is not None:
         kinds = ("evaluated data", "out-of-distribution data")
         for row in content.shift.separations:
@@ -48,6 +51,20 @@ def _class_figures(content: Content) -> list[Figure]:
             kinds = ("right answers", "wrong answers")
             drawn.append(figures.histogram(row.histogram, name, label, kinds, ("mc", "wrong")))
     return drawn
+
+
+def _recalibration_figures(content: Content, found: Recalibrated) -> list[Figure]:
+    if found.reliability is not None and content.reliability is not None:
+        return [
+            figures.reliability(content.reliability, "recalibration_before", "mc", "before"),
+            figures.reliability(found.reliability, "recalibration_after", "mc", "after"),
+        ]
+    if found.regression is not None and content.regression is not None:
+        return [
+            figures.quantile_calibration(content.regression, "recalibration_before"),
+            figures.quantile_calibration(found.regression, "recalibration_after"),
+        ]
+    return []
 
 
 def _value_figures(content: Content) -> list[Figure]:

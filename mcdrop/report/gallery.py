@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -90,10 +90,11 @@ def measures_of(evaluation: Evaluation) -> dict[str, Array]:
         change = prediction.class_probabilities - prediction.deterministic_class_probabilities
         found = {
             "predictive_entropy": prediction.predictive_entropy,
-            "mutual_information": prediction.mutual_information_corrected,
             "confidence": prediction.confidence,
             "disagreement": 0.5 * np.abs(change).sum(axis=-1),
         }
+        if prediction.expected_entropy is not None:
+            found["mutual_information"] = prediction.mutual_information_corrected
         if kind_of(prediction) == "pixels":
             found["error"] = wrong_share(prediction.predicted_class, evaluation.y_true)
     return {name: _per_example(values) for name, values in found.items()}
@@ -162,12 +163,8 @@ def _class_item(subject: _Subject, index: int) -> GalleryItem:
     row = prediction.take([index])
     mean, plain = row.class_probabilities[0], row.deterministic_class_probabilities[0]
     truth, predicted = int(subject.truth[index]), int(mean.argmax())
-    votes = row.votes if row.votes is not None else np.zeros_like(row.mean)
-    if prediction.task == "binary":
-        both = np.array([1.0 - float(votes[0]), float(votes[0])])
-        std = np.repeat(row.std, 2)
-    else:
-        both, std = votes[0], row.std[0]
+    votes = None if row.votes is None else replace(row, mean=row.votes).class_probabilities[0]
+    std = np.repeat(row.std, 2) if prediction.task == "binary" else row.std[0]
     shown = list(np.argsort(-mean, kind="stable")[:SHOWN_CLASSES])
     for extra in (truth, int(plain.argmax())):
         if extra not in shown:
@@ -177,7 +174,7 @@ def _class_item(subject: _Subject, index: int) -> GalleryItem:
             name=subject.names[c],
             mean=float(mean[c]),
             std=float(std[c]),
-            votes=float(both[c]),
+            votes=None if votes is None else float(votes[c]),
             deterministic=float(plain[c]),
             is_true=int(c) == truth,
         )
@@ -198,7 +195,7 @@ def _labels_item(subject: _Subject, index: int) -> GalleryItem:
     row = subject.prediction.take([index])
     mean, plain = row.mean.reshape(-1), row.deterministic.reshape(-1)
     truth = subject.truth[index].reshape(-1)
-    votes = row.votes.reshape(-1) if row.votes is not None else np.zeros_like(mean)
+    votes = None if row.votes is None else row.votes.reshape(-1)
     std = row.std.reshape(-1)
     shown = np.argsort(-row.predictive_entropy.reshape(-1), kind="stable")[:SHOWN_LABELS]
     names = [subject.names[place % len(subject.names)] for place in range(mean.size)]
@@ -216,7 +213,7 @@ def _labels_item(subject: _Subject, index: int) -> GalleryItem:
                 name=names[c],
                 mean=float(mean[c]),
                 std=float(std[c]),
-                votes=float(votes[c]),
+                votes=None if votes is None else float(votes[c]),
                 deterministic=float(plain[c]),
                 is_true=bool(truth[c] == 1),
             )
@@ -269,11 +266,10 @@ def _map_classes_item(subject: _Subject, index: int) -> GalleryItem:
             "Predictive entropy",
             thumbnails.map_uri(_as_map(row.predictive_entropy[0]), (0.0, most)),
         ),
-        MapPanel(
-            "Mutual information",
-            thumbnails.map_uri(_as_map(row.mutual_information[0]), (0.0, subject.ceiling)),
-        ),
     ]
+    if row.expected_entropy is not None:
+        doubt = thumbnails.map_uri(_as_map(row.mutual_information[0]), (0.0, subject.ceiling))
+        panels.append(MapPanel("Mutual information", doubt))
     wrong = wrong_share(predicted[np.newaxis], truth[np.newaxis])[0]
     plain_wrong = wrong_share(plain[np.newaxis], truth[np.newaxis])[0]
     return GalleryItem(
@@ -288,8 +284,8 @@ def _map_classes_item(subject: _Subject, index: int) -> GalleryItem:
 
 def _ceiling(prediction: Prediction) -> float:
     """Returns the value shown brightest in the maps of spread, so that all maps compare."""
-    dense = kind_of(prediction) == "pixels"
-    spread = prediction.mutual_information if dense else prediction.std
+    passes_known = kind_of(prediction) == "pixels" and prediction.expected_entropy is not None
+    spread = prediction.mutual_information if passes_known else prediction.std
     return max(float(np.quantile(spread, 0.999)), 1e-6)
 
 

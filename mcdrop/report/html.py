@@ -22,6 +22,7 @@ from mcdrop.report.tables import (
     metric_blocks,
     metric_rows,
     number_cell,
+    repaired_rows,
     share_cell,
 )
 
@@ -47,6 +48,7 @@ def render(content: Content, figures: Mapping[str, Figure]) -> str:
         evaluation=content.evaluation,
         context=content.context,
         rows=metric_rows(content.evaluation),
+        repaired=repaired_rows(content.recalibration.metrics) if content.recalibration else [],
         groups=_group_counts(content.gallery),
         sorts=_sorts(content.gallery),
         labels=sorted({item.label for item in content.gallery if content.kind == "classes"}),

@@ -49,15 +49,11 @@ def _scores(prediction: Prediction) -> dict[tuple[str, str, str], Array]:
     mc = "monte_carlo"
     if prediction.task in CLASS_TASKS:
         plain = entropy(prediction.deterministic_class_probabilities)
-        found = {
-            ("predictive_entropy", "Predictive entropy", mc): prediction.predictive_entropy,
-            (
-                "mutual_information",
-                "Mutual information",
-                mc,
-            ): prediction.mutual_information_corrected,
-            ("predictive_entropy", "Entropy, deterministic", "deterministic"): plain,
-        }
+        found = {("predictive_entropy", "Predictive entropy", mc): prediction.predictive_entropy}
+        if prediction.expected_entropy is not None:
+            information = prediction.mutual_information_corrected
+            found["mutual_information", "Mutual information", mc] = information
+        found["predictive_entropy", "Entropy, deterministic", "deterministic"] = plain
     else:
         found = {("std", "Standard deviation", mc): prediction.std}
         if prediction.epistemic_variance is not None:

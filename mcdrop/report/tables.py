@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mcdrop.evaluation import Comparison
 from mcdrop.report.formatting import decimals_for, interval, number, percent, signed
 from mcdrop.report.intervals import Interval
 
 if TYPE_CHECKING:
-    from mcdrop.evaluation import Comparison, Evaluation
+    from mcdrop.evaluation import Evaluation
     from mcdrop.evaluation.bootstrap import Estimate
     from mcdrop.report.comparison import ComparedMetric, ComparisonContent
+    from mcdrop.report.recalibration import RepairedMetric
 
 READINGS = {"better": "better", "worse": "worse", "unclear": "no clear difference"}
 DIRECTIONS = {"higher": "higher is better", "lower": "lower is better", "neither": ""}
@@ -57,14 +60,34 @@ def metric_rows(evaluation: Evaluation) -> list[MetricRow]:
     return [_row(comparison) for comparison in evaluation.comparisons]
 
 
+def repaired_rows(metrics: Sequence[RepairedMetric]) -> list[MetricRow]:
+    """Returns one row a metric, the repaired prediction in place of MC dropout."""
+    return [
+        _row(
+            Comparison(
+                name=metric.name,
+                title=metric.title,
+                unit=metric.unit,
+                better=metric.better,
+                monte_carlo=metric.after,
+                deterministic=metric.before,
+                difference=metric.difference,
+                floor=metric.floor,
+            )
+        )
+        for metric in metrics
+    ]
+
+
 def reading(comparison: Comparison) -> str:
     """Returns "better", "worse" or "unclear": which way the interval of the difference lies."""
     if comparison.difference is None:
         return "unclear"
-    return _direction(comparison.difference, comparison.better)
+    return direction(comparison.difference, comparison.better)
 
 
-def _direction(difference: Estimate, better: str) -> str:
+def direction(difference: Estimate, better: str) -> str:
+    """Returns "better", "worse" or "unclear" for a difference of a metric."""
     if better == "neither" or not (difference.low > 0 or difference.high < 0):
         return "unclear"
     return "better" if (difference.low > 0) == (better == "higher") else "worse"
@@ -219,15 +242,15 @@ def difference_rows(content: ComparisonContent) -> list[DifferenceRow]:
         for model, found in enumerate(metric.difference or ()):
             if model == 0:
                 continue
-            direction = _direction(found, metric.better)
+            side = direction(found, metric.better)
             rows.append(
                 DifferenceRow(
                     title=metric.title,
                     model=model,
                     name=content.names[model],
                     cell=difference_cell(found, as_percent=metric.unit == "share"),
-                    reading=direction,
-                    words=READINGS[direction],
+                    reading=side,
+                    words=READINGS[side],
                     bar=_bar(found),
                 )
             )

@@ -23,6 +23,7 @@ from mcdrop.report.tables import (
 if TYPE_CHECKING:
     from mcdrop.evaluation import Comparison, Evaluation
     from mcdrop.evaluation.bootstrap import Estimate
+    from mcdrop.report.recalibration import RepairedMetric
 
 TRUST = "Can I trust it?"
 CHANGE = "What does MC dropout change?"
@@ -68,20 +69,21 @@ def change(evaluation: Evaluation) -> Answer:
     if evaluation.task in ("classification", "binary"):
         facts.append(_flips_fact(evaluation))
     if better and not worse:
-        return Answer(CHANGE, f"It improves {_titles(better)}.", tuple(facts), "good")
+        return Answer(CHANGE, f"It improves {titles(better)}.", tuple(facts), "good")
     if worse and not better:
         tone = "bad" if any(comparison.name in PROPER for comparison in worse) else "caution"
-        return Answer(CHANGE, f"It worsens {_titles(worse)}.", tuple(facts), tone)
+        return Answer(CHANGE, f"It worsens {titles(worse)}.", tuple(facts), tone)
     if better:
-        headline = f"It improves {_titles(better)} and worsens {_titles(worse)}."
+        headline = f"It improves {titles(better)} and worsens {titles(worse)}."
         return Answer(CHANGE, headline, tuple(facts), "caution")
     headline = "No score by more than chance; what it adds is the uncertainty."
     return Answer(CHANGE, headline, tuple(facts), "caution")
 
 
-def _titles(comparisons: Sequence[Comparison]) -> str:
-    titles = [_lower(comparison.title) for comparison in comparisons]
-    return joined(titles if len(titles) <= 3 else [*titles[:2], f"{len(titles) - 2} more"])
+def titles(metrics: Sequence[Comparison] | Sequence[RepairedMetric]) -> str:
+    """Returns the titles of metrics within a sentence, the first two of many."""
+    found = [_lower(metric.title) for metric in metrics]
+    return joined(found if len(found) <= 3 else [*found[:2], f"{len(found) - 2} more"])
 
 
 def _lower(title: str) -> str:

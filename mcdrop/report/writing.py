@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from mcdrop.evaluation import Evaluation
     from mcdrop.report.figures import Figure
+    from mcdrop.report.recalibration import Recalibration
 
 PAGE, NUMBERS, TABLE, FIGURES = "index.html", "report.json", "predictions.parquet", "figures"
 
@@ -33,6 +34,7 @@ def write(
     x: ArrayLike | None = None,
     class_names: Sequence[Any] | None = None,
     out_of_distribution: Prediction | None = None,
+    recalibration: Recalibration | None = None,
     context: ReportContext | None = None,
     force: bool = False,
 ) -> Path:
@@ -47,6 +49,7 @@ def write(
         x: The inputs when they are images, shape (N, H, W) or (N, H, W, channels).
         class_names: One name a class (a label, for "multilabel").
         out_of_distribution: The same model's prediction of data of another kind.
+        recalibration: The evaluated prediction after recalibration, shown beside it.
         context: Names, command, versions and layers to state.
         force: Whether to replace a report that is already there.
 
@@ -55,7 +58,7 @@ def write(
 
     Raises:
         DataError: The directory exists and `force` is not set, or it is no report; images,
-            names or the foreign prediction do not fit the evaluation.
+            names, the foreign or the repaired prediction do not fit the evaluation.
 
     Example:
         >>> import mcdrop, tempfile
@@ -75,6 +78,7 @@ def write(
         x=x,
         class_names=class_names,
         out_of_distribution=out_of_distribution,
+        recalibration=recalibration,
         context=context,
     )
     from mcdrop.report import html, json

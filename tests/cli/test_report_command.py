@@ -75,17 +75,25 @@ def test_recalibration_saves_the_calibrator_and_its_scores(report, shelf, tmp_pa
     table = pd.read_parquet(tmp_path / "out" / "predictions.parquet")
     p = table[[f"probability_{c}" for c in range(3)]].to_numpy()
     repaired = fitted.transform(p)
-    for name, score in found["scores"].items():
-        assert score["before"] == pytest.approx(getattr(metrics, name)(p, labels), abs=1e-6)
-        assert score["after"] == pytest.approx(getattr(metrics, name)(repaired, labels), abs=1e-6)
-    assert "negative_log_likelihood" in report("--force", *options)
+    scores = {metric["name"]: metric for metric in found["metrics"]}
+    for name in ("negative_log_likelihood", "brier_score", "expected_calibration_error"):
+        score = getattr(metrics, name)
+        assert scores[name]["before"]["value"] == pytest.approx(score(p, labels), abs=1e-6)
+        assert scores[name]["after"]["value"] == pytest.approx(score(repaired, labels), abs=1e-6)
+        assert scores[name]["difference"]["low"] <= scores[name]["difference"]["value"]
+    numbers = json.loads((tmp_path / "out" / "report.json").read_text(encoding="utf-8"))
+    assert numbers["recalibration"].items() <= found.items()
+    page = (tmp_path / "out" / "index.html").read_text(encoding="utf-8")
+    assert "on 60 other examples (more.npz)" in page
+    assert "Negative log-likelihood" in report("--force", *options).split("After recalibration")[1]
 
 
 def test_a_regression_gets_its_report_and_calibrator(report, shelf):
     options = ["--recalibrate", "variance", "--calibration-data", shelf / "held-out.npz"]
     found = json.loads(report("--json", *options, model="regression.keras", data="table.npz"))
     assert "root_mean_squared_error" in {m["name"] for m in found["evaluation"]["metrics"]}
-    assert set(found["recalibration"]["scores"]) == {"gaussian_log_likelihood"}
+    scores = {metric["name"] for metric in found["recalibration"]["metrics"]}
+    assert {"log_likelihood", "interval_coverage"} <= scores
 
 
 def test_a_custom_layer_is_imported_on_request(run, shelf, tmp_path):

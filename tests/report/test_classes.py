@@ -6,7 +6,6 @@ import pytest
 from mcdrop.metrics.calibration import reliability_curve
 from mcdrop.report import classes
 from mcdrop.report.answers import answers_of
-from mcdrop.report.building import reliability
 
 NAMES = tuple("abcdefghij")
 
@@ -108,7 +107,7 @@ def test_a_histogram_of_equal_values_has_bins_of_some_width():
 def test_reliability_intervals_widen_where_answers_err_together(correlated):
     answers = answers_of(correlated)
     plain = reliability_curve(answers.probabilities, answers.labels)
-    wide = reliability(answers, answers.probabilities, 0.95)
+    wide = classes.reliability(answers, answers.probabilities, 0.95)
     filled = wide.count > 0
     ratio = (wide.high - wide.low)[filled] / (plain.high - plain.low)[filled]
     # Nine answers count as one: three times the width, up to terms of order 1/n.
