@@ -1,6 +1,7 @@
 import json
 import subprocess
 
+import numpy as np
 import pytest
 
 keras = pytest.importorskip("keras")
@@ -44,6 +45,27 @@ def test_export_writes_a_saved_model_that_loads(run, shelf, tmp_path):
     assert status == 0, err
     assert "serving/1" in out
     assert "serving_default" in tf.saved_model.load(tmp_path / "serving" / "1").signatures
+
+
+def test_export_fixes_passes_and_seed_in_the_file(run, shelf, tmp_path):
+    import tensorflow as tf
+
+    import mcdrop
+
+    options = ["--samples", 6, "--seed", 3, "--balanced", "--json"]
+    status, out, err = run("export", shelf / "model.keras", "--output", "served", *options)
+    assert status == 0, err
+    assert json.loads(out) == {"output": "served", "num_samples": 6, "seed": 3}
+    signature = tf.saved_model.load(tmp_path / "served").signatures["serving_default"]
+    (name,) = signature.structured_input_signature[1]
+    x = np.random.default_rng(0).random((1, 4, 4, 1), np.float32)
+    served = signature(**{name: tf.constant(x)})
+    mc = mcdrop.MCDropout(keras.models.load_model(shelf / "model.keras"), balanced=True)
+    expected = mc.predict(x, num_samples=6, seed=3)
+    for field in ("mean", "variance", "predictive_entropy", "mutual_information"):
+        np.testing.assert_allclose(served[field], getattr(expected, field), atol=1e-6)
+    other = mc.predict(x, num_samples=6, seed=4)
+    assert not np.allclose(served["mean"], other.mean, atol=1e-6)
 
 
 def test_the_demo_trains_and_reports(run, tmp_path, monkeypatch):
