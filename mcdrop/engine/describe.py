@@ -22,6 +22,8 @@ _LINES_THAT_SAY_NOTHING = (
     "Detected at node",
     'File "',
 )
+_MODEL_ERRORS = (ValueError, TypeError, KeyError, tf.errors.OpError)
+_EAGER_ERRORS = (AttributeError, NotImplementedError, TypeError)
 _KEPT_IN_INFERENCE = ("BatchNormalization", "SpectralNormalization", "GroupNormalization")
 
 
@@ -103,8 +105,15 @@ def model_errors(what: str) -> Iterator[None]:
         yield
     except (McdropError, tf.errors.ResourceExhaustedError):
         raise
-    except (ValueError, TypeError, KeyError, tf.errors.OpError) as error:
-        raise ModelError(f"{what}: {_reason(error)}") from error
+    except Exception as error:
+        if isinstance(error, _EAGER_ERRORS) and "symbolic" in str(error).lower():
+            raise ModelError(
+                f"{what}: its code runs only eagerly, but the passes are compiled. Use keras.ops "
+                "in place of NumPy, and of Python conditions and loops on tensors."
+            ) from error
+        if isinstance(error, _MODEL_ERRORS):
+            raise ModelError(f"{what}: {_reason(error)}") from error
+        raise
 
 
 def _reason(error: Exception) -> str:

@@ -139,7 +139,8 @@ def _as_array(path: Sequence[Any], value: Any) -> Array:
     array = np.asarray(value)
     if array.dtype.kind == "O":
         raise DataError(
-            f"`{name}` is an array of objects, expected numbers in a full array; pad ragged data."
+            f"`{name}` is an array of objects, expected numbers in a full array; pad ragged data, "
+            "make sparse data dense."
         )
     if array.dtype.kind not in "biufSU" and array.dtype.name != "bfloat16":
         raise DataError(f"`{name}` has dtype {array.dtype}, expected numbers.")

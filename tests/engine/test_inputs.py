@@ -6,12 +6,13 @@ import keras
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.sparse
 import tensorflow as tf
 from keras import layers
 
 import mcdrop
 from mcdrop.engine.inputs import open_inputs
-from mcdrop.errors import DataError, McdropError
+from mcdrop.errors import DataError, McdropError, ModelError
 
 from .harness import without_xla
 from .models import CASES
@@ -318,3 +319,42 @@ def test_one_pass_can_be_sampled_but_not_be_summed_up(one_input):
     assert one_input.sample(X, num_samples=1).shape == (1, COUNT, 2)
     with pytest.raises(DataError, match="at least 1"):
         one_input.sample(X, num_samples=0)
+
+
+@pytest.mark.parametrize("sparse", [tf.sparse.from_dense, scipy.sparse.csr_matrix])
+def test_sparse_data_are_refused_with_the_way_out(one_input, sparse):
+    with pytest.raises(DataError, match="make sparse data dense"):
+        one_input.predict(sparse(X), num_samples=2)
+
+
+def read_number(inputs):
+    return inputs * float(inputs.numpy().mean())
+
+
+def read_array(inputs):
+    return inputs * np.mean(inputs)
+
+
+def ask_value(inputs):
+    return inputs if tf.reduce_mean(inputs) > 0 else -inputs
+
+
+def loop_over_rows(inputs):
+    return tf.stack(list(inputs))
+
+
+@pytest.mark.parametrize("call", [read_number, read_array, ask_value, loop_over_rows])
+def test_a_model_that_runs_only_eagerly_is_refused_with_the_way_out(call):
+    class Eager(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.drop = layers.Dropout(0.5)
+
+        def call(self, inputs):
+            return self.drop(call(inputs))
+
+    model = Eager()
+    model(X)
+    with pytest.raises(ModelError, match=r"runs only eagerly.*keras\.ops") as caught:
+        mcdrop.MCDropout(model).sample(X, num_samples=2)
+    assert "\n" not in str(caught.value)
