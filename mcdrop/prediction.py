@@ -109,7 +109,7 @@ class Prediction:
         """Standard error of `mean` from the finite number of passes, the shape of `mean`.
 
         It is the standard deviation over the passes divided by √T. With balanced masks the
-        passes are negatively correlated and this is an upper bound, 1.5 to 2 times too large.
+        passes are negatively correlated and this is an upper bound, about 1.3 to 2 times too large.
         """
         spread = self.variance if self.epistemic_variance is None else self.epistemic_variance
         passes = self.num_samples_per_example.reshape((-1,) + (1,) * (spread.ndim - 1))

@@ -143,10 +143,10 @@ def trust_classes(evaluation: Evaluation, answers: Answers) -> Answer:
     facts.append(Fact("Mean confidence", found.value, detail))
     lead = f"Right {right} of the time"
     if low <= frequent:
-        headline = f"{lead}, no better than always naming the most frequent class."
+        headline = f"{lead}, not measurably better than always naming the most frequent class."
         return Answer(TRUST, headline, tuple(facts), "bad")
     if calibrated:
-        headline = f"{lead}, and its confidence can be taken at its word."
+        headline = f"{lead}, and its confidence is off by no more than chance."
         return Answer(TRUST, headline, tuple(facts), "good")
     gap = mean_interval(confidence - answers.correct, level, design_effect=effect)
     fault = "overconfident" if gap.value > 0 else "underconfident"
@@ -187,26 +187,23 @@ def failure_classes(
         )
         among = f"of {plural(confusion.errors, 'mistake')}, in the {percent(confusion.share, 0)}"
         detail = f"{inside.interval} {among} most uncertain"
-        facts.append(Fact("Mistakes seen coming", inside.value, detail))
+        facts.append(Fact("Mistakes among the uncertain", inside.value, detail))
     detection = find(evaluation, "error_detection_auroc")
     if detection is None:
-        return Answer(FAILURE, f"Most often on {worst.name}.", tuple(facts), "caution")
+        return Answer(FAILURE, f"Least often right on {worst.name}.", tuple(facts), "caution")
     area = detection.monte_carlo
     found = cell(area, as_percent=False)
     facts.append(Fact("Error detection AUROC", found.value, f"{found.interval}; 0.5 is chance"))
-    headline = f"Most often on {worst.name}; its uncertainty {_flag_words(area)}."
+    headline = f"Least often right on {worst.name}; its uncertainty {_flag_words(area)}."
     return Answer(FAILURE, headline, tuple(facts), "good" if area.value >= 0.8 else "caution")
 
 
 def _flag_words(area: Estimate) -> str:
-    """Returns what an area under the ROC curve means for someone who relies on it."""
+    """Returns what an area under the ROC curve says of the uncertainty."""
     if not area.low > 0.5:
         return "does not measurably tell mistakes from right answers"
-    if area.value >= 0.9:
-        return "gives its mistakes away"
-    if area.value >= 0.8:
-        return "points to most mistakes"
-    return "points to some mistakes only"
+    often = cell(area, as_percent=True).value
+    return f"is higher on a mistake than on a right answer {often} of the time"
 
 
 def trust_values(evaluation: Evaluation, regression: Regression) -> Answer:
@@ -238,7 +235,12 @@ def trust_values(evaluation: Evaluation, regression: Regression) -> Answer:
         return Answer(TRUST, f"{lead}.", tuple(facts), "caution")
     covered = coverage.monte_carlo
     if covered.low <= regression.level <= covered.high:
-        return Answer(TRUST, f"{lead}, and its intervals keep their word.", tuple(facts), "good")
+        return Answer(
+            TRUST,
+            f"{lead}, and its intervals cover as often as stated, within chance.",
+            tuple(facts),
+            "good",
+        )
     fault = "too narrow" if covered.value < regression.level else "wider than needed"
     return Answer(TRUST, f"{lead}, but its intervals are {fault}.", tuple(facts), "caution")
 
@@ -263,7 +265,6 @@ def failure_values(regression: Regression) -> Answer:
         headline = "Its stated deviation does not measurably tell where errors are large."
         return Answer(FAILURE, headline, tuple(facts), "caution")
     strong = correlation.value >= 0.3
-    headline = (
-        f"Where it says so: its stated deviation tracks its errors{'' if strong else ' weakly'}."
-    )
+    lead = "Its errors tend to be larger where its stated deviation is"
+    headline = f"{lead}." if strong else f"{lead}, but only weakly."
     return Answer(FAILURE, headline, tuple(facts), "good" if strong else "caution")
