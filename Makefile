@@ -4,10 +4,10 @@ BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types docs notebooks bench clean
+.PHONY: help demo test lint types docs notebooks check-notebooks bench clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: .venv/.installed ## train a small CNN on real digits and write report/index.html
 	$(BIN)/mcdrop demo --output report --force
@@ -27,6 +27,9 @@ docs: .venv/.installed-docs ## build the documentation into site/
 
 notebooks: .venv/.installed-notebooks ## run the notebooks in examples/ from top to bottom
 	$(BIN)/python examples/run.py
+
+check-notebooks: .venv/.installed-notebooks ## run them on small data, and leave them as they are
+	$(BIN)/python -m pytest -m notebooks tests/examples
 
 bench: .venv/.installed ## run the benchmarks
 	$(BIN)/python -m benchmarks

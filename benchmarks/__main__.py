@@ -11,10 +11,10 @@ from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-from benchmarks import curves, memory, profile, quality, table
+from benchmarks import curves, memory, passes, profile, quality, table
 from benchmarks.models import CASES
 
-PARTS = ("table", "profile", "curves", "quality", "memory")
+PARTS = ("table", "profile", "curves", "quality", "passes", "memory")
 
 
 def main() -> int:
@@ -77,8 +77,8 @@ def _quality(options: argparse.Namespace) -> str:
 
 def _memory(options: argparse.Namespace) -> str:
     lines = ["## Peak memory", "", "| work | peak MiB |", "| --- | ---: |"]
-    for passes, peak in memory.peak_by_passes().items():
-        lines.append(f"| MNIST CNN, N = 2,000, T = {passes} | {peak:,.0f} |")
+    for count, peak in memory.peak_by_passes().items():
+        lines.append(f"| MNIST CNN, N = 2,000, T = {count} | {peak:,.0f} |")
     for count, peak in memory.peak_by_examples().items():
         lines.append(f"| MLP, .npy to .parquet, T = 20, N = {count:,} | {peak:,.0f} |")
     return "\n".join(lines) + "\n"
@@ -108,6 +108,7 @@ _SECTIONS = {
     "profile": _profile,
     "curves": _curves,
     "quality": _quality,
+    "passes": lambda _: f"## Finite T\n\n{passes.to_markdown(seeds=8)}\n",
     "memory": _memory,
 }
 
