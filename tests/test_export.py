@@ -36,6 +36,18 @@ def test_an_existing_path_is_refused(tmp_path):
         MCDropout(build()).export(tmp_path)
 
 
+def test_a_disk_that_is_full_is_told(tmp_path, monkeypatch):
+    def fill(*_, **__):
+        raise tf.errors.ResourceExhaustedError(
+            None, None, "op; out; No space left on device [Op:SaveV2]"
+        )
+
+    monkeypatch.setattr(type(keras.export.ExportArchive()), "write_out", fill)
+    with pytest.raises(DataError, match=r"cannot be written: no space left on device\.$"):
+        MCDropout(build()).export(tmp_path / "model")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_model_with_noise_on_weights_runs_pass_by_pass(tmp_path, x):
     @keras.saving.register_keras_serializable(package="test_export")
     class NoisyKernel(layers.Dense):

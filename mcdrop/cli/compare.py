@@ -20,7 +20,7 @@ from mcdrop.cli.work import (
     versions,
     wrap_model,
 )
-from mcdrop.errors import DataError
+from mcdrop.errors import DataError, McdropError
 from mcdrop.evaluation import Evaluation, evaluate
 from mcdrop.loading.models import check_model_file
 
@@ -61,9 +61,12 @@ def name_models(paths: Sequence[Path]) -> list[str]:
 
 
 def _evaluate(name: str, path: Path, options: Namespace, terminal: Terminal) -> Evaluation:
-    mc = wrap_model(path, options, terminal)
-    examples = open_examples(options.data, mc.model, options, terminal)
-    labels = read_labels(examples, try_out(mc, examples, options))
+    try:
+        mc = wrap_model(path, options, terminal)
+        examples = open_examples(options.data, mc.model, options, terminal)
+        labels = read_labels(examples, try_out(mc, examples, options))
+    except McdropError as error:
+        raise DataError(f"{name}: {error}") from error
     return evaluate(sample(mc, examples, options, terminal, f"Sampling {name}"), labels)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -37,8 +36,11 @@ def check_output(path: Path, *, force: bool, owned: tuple[str, ...] = ()) -> Non
 
 def _check_parent(path: Path) -> None:
     parent = next(folder for folder in path.absolute().parents if folder.exists())
-    if not parent.is_dir() or not os.access(parent, os.W_OK):
-        raise DataError(f"{path} cannot be written in {parent}. Choose another --output.")
+    try:
+        # Permissions do not tell all: root may write where the file system does not let it.
+        tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=parent).cleanup()
+    except OSError:
+        raise DataError(f"{path} cannot be written in {parent}. Choose another --output.") from None
 
 
 @contextmanager

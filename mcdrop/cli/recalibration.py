@@ -9,7 +9,7 @@ from typing import Any
 
 from mcdrop import recalibrate
 from mcdrop.cli.terminal import Terminal
-from mcdrop.cli.work import open_examples, read_labels, sample
+from mcdrop.cli.work import Examples, read_labels, sample
 from mcdrop.errors import DataError
 from mcdrop.loading.named import is_named
 from mcdrop.prediction import Prediction
@@ -78,22 +78,29 @@ def check_task(kind: str, prediction: Prediction) -> None:
         )
 
 
-def fit(mc: Any, options: Namespace, terminal: Terminal) -> Fitted:
-    """Samples the calibration data and fits the calibrator on them."""
-    examples = open_examples(options.calibration_data, mc.model, options, terminal, keys=False)
+def fit(
+    mc: Any, examples: Examples, trial: Prediction, options: Namespace, terminal: Terminal
+) -> Fitted:
+    """Samples the calibration data and fits the calibrator on them.
+
+    Raises:
+        DataError: The labels do not fit the model, as `trial` shows, or have no best fit.
+    """
+    y, kind = read_labels(examples, trial), options.recalibrate
     held_out = sample(mc, examples, options, terminal, "Sampling calibration data")
-    y = read_labels(examples, held_out)
-    kind = options.recalibrate
-    if kind in _CLASS_CALIBRATORS:
-        make, name = _CLASS_CALIBRATORS[kind]
-        calibrator = make().fit(held_out.class_probabilities, y.reshape(-1))
-    else:
-        name = "variance scaling"
-        y = y.reshape(held_out.mean.shape)
-        calibrator = recalibrate.VarianceScaling().fit(held_out.mean, held_out.variance, y)
+    data_name = Path(options.calibration_data).name
+    try:
+        if kind in _CLASS_CALIBRATORS:
+            make, name = _CLASS_CALIBRATORS[kind]
+            calibrator = make().fit(held_out.class_probabilities, y.reshape(-1))
+        else:
+            name, y = "variance scaling", y.reshape(held_out.mean.shape)
+            calibrator = recalibrate.VarianceScaling().fit(held_out.mean, held_out.variance, y)
+    except DataError as error:
+        raise DataError(f"--recalibrate {kind} on {data_name}: {error}") from error
     if kind == "temperature":
         name += f" with a temperature of {calibrator.temperature:.3g}"
-    return Fitted(kind, calibrator, name, len(held_out), Path(options.calibration_data).name)
+    return Fitted(kind, calibrator, name, len(held_out), data_name)
 
 
 def to_text(found: dict[str, Any]) -> str:

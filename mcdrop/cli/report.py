@@ -49,14 +49,17 @@ def run(options: Namespace, terminal: Terminal) -> None:
     trial = try_out(mc, examples, options)
     labels = read_labels(examples, trial)
     check_class_names(trial, examples.original.class_names)
-    if options.recalibrate:
+    foreign = _open_more(options.ood, mc, options, terminal)
+    held_out = _open_more(options.calibration_data, mc, options, terminal)
+    fitted = None
+    if held_out is not None:
         recalibration.check_task(options.recalibrate, trial)
+        fitted = recalibration.fit(mc, held_out, trial, options, terminal)
     started = time.monotonic()
     prediction = sample(mc, examples, options, terminal, "Sampling")
     seconds = time.monotonic() - started
-    strangers = _sample_strangers(mc, options, terminal)
+    strangers = sample(mc, foreign, options, terminal, "Sampling other data") if foreign else None
     evaluation = evaluate(prediction, labels)
-    fitted = recalibration.fit(mc, options, terminal) if options.recalibrate else None
     repaired = fitted.repair(prediction) if fitted is not None else None
     context = make_context(mc, options, seconds)
     result: dict[str, Any] = {"output": str(options.output), "evaluation": evaluation.to_dict()}
@@ -116,9 +119,12 @@ def tell(folder: Path, terminal: Terminal) -> None:
     terminal.say(f"\nThe report is in {folder / 'index.html'}.")
 
 
-def _sample_strangers(mc: Any, options: Namespace, terminal: Terminal) -> Prediction | None:
-    """Samples the data of another kind, when they were given."""
-    if options.ood is None:
+def _open_more(
+    source: str | None, mc: Any, options: Namespace, terminal: Terminal
+) -> Examples | None:
+    """Opens further data, when they were given, and tries their first examples."""
+    if source is None:
         return None
-    strangers = open_examples(options.ood, mc.model, options, terminal, keys=False)
-    return sample(mc, strangers, options, terminal, "Sampling the other data")
+    examples = open_examples(source, mc.model, options, terminal, keys=False)
+    try_out(mc, examples, options)
+    return examples

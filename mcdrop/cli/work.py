@@ -27,6 +27,9 @@ from mcdrop.prediction import Prediction
 if TYPE_CHECKING:
     from mcdrop.predictor import MCDropout
 
+MOST_PASSES = 2**31 - 1
+"""TensorFlow counts passes in 32 bits."""
+
 _PACKAGES = ("keras", "tensorflow", "numpy")
 
 
@@ -140,8 +143,12 @@ def class_names(given: Sequence[str] | None) -> tuple[str, ...] | None:
 
 
 def check_passes(options: Namespace) -> None:
-    """Raises DataError unless there are enough passes for a variance."""
-    check_count("--samples", options.samples, minimum=2)
+    """Raises DataError unless there are enough passes for a variance, and not too many."""
+    if check_count("--samples", options.samples, minimum=2) > MOST_PASSES:
+        raise DataError(
+            f"`--samples` is {options.samples}, expected at most {MOST_PASSES}. A few hundred are "
+            "enough for most uses."
+        )
     check_count("--seed", options.seed, minimum=0)
 
 

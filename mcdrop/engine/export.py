@@ -58,6 +58,10 @@ def write(
     try:
         archive.write_out(str(temporary / "model"), verbose=False)
         os.replace(temporary / "model", path)
+    except (tf.errors.ResourceExhaustedError, tf.errors.OutOfRangeError) as error:
+        # The reason stands between the name of a file and that of an operation.
+        reason = error.message.rsplit("; ", 1)[-1].split(" [Op:")[0].lower()
+        raise DataError(f"The SavedModel cannot be written: {reason}.") from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 

@@ -148,6 +148,16 @@ def _check(names: Sequence[str], evaluations: Sequence[Evaluation]) -> None:
     if len(tasks) > 1:
         listed = ", ".join(f"{n}: {e.task}" for n, e in zip(names, evaluations, strict=True))
         raise DataError(f"The models have different tasks ({listed}); compare models of one task.")
+    sizes = [evaluation.prediction.mean.shape[1:] for evaluation in evaluations]
+    if len(set(sizes)) > 1:
+        listed = ", ".join(
+            f"{name}: {' x '.join(map(str, size)) or 1}"
+            for name, size in zip(names, sizes, strict=True)
+        )
+        raise DataError(
+            f"The models have different outputs ({listed}); compare models of the same classes or "
+            "targets."
+        )
 
 
 def _find(evaluation: Evaluation, name: str) -> Comparison | None:

@@ -216,7 +216,64 @@ def test_compare_needs_different_models(fails, shelf):
     assert "same model is given twice" in fails("compare", model, model, *rest)
 
 
+def test_compare_names_the_model_that_does_not_fit_the_data(fails, shelf):
+    arguments = ["compare", shelf / "model.keras", shelf / "regression.keras"]
+    line = fails(*arguments, "--data", shelf / "data.npz", "--output", "out", "--samples", 2)
+    assert line.startswith("mcdrop: error: regression: The input of ")
+
+
+def test_compare_needs_models_of_the_same_classes(fails, shelf, tmp_path_factory, saved):
+    keras = pytest.importorskip("keras")
+    layers = keras.layers
+    model = [keras.Input((4, 4, 1)), layers.Flatten(), layers.Dropout(0.5), layers.Dense(5)]
+    path = tmp_path_factory.mktemp("five") / "five.keras"
+    keras.Sequential([*model, layers.Softmax()]).save(path)
+    arguments = ["compare", shelf / "model.keras", path, "--data", saved(X, Y), "--output", "out"]
+    line = fails(*arguments, "--samples", 2)
+    assert "different outputs (model: 3, five: 5)" in line
+
+
 def test_a_folder_that_cannot_be_written_is_told_early(fails, shelf, monkeypatch):
-    monkeypatch.setattr("mcdrop.cli.outputs.os.access", lambda path, mode: False)
+    def refuse(*_, **__):
+        raise PermissionError
+
+    # Permissions alone do not tell: root may write where the file system does not let it.
+    monkeypatch.setattr("mcdrop.cli.outputs.tempfile.TemporaryDirectory", refuse)
+    monkeypatch.setattr("mcdrop.cli.work.import_keras", None)
     line = fails("report", shelf / "model.keras", shelf / "data.npz", "--output", "a/b/out")
     assert "a/b/out cannot be written" in line
+
+
+@pytest.mark.parametrize("option", ["--ood", "--calibration-data"])
+def test_other_data_that_do_not_fit_are_told_before_sampling(report, shelf, saved, option):
+    bad = saved(np.zeros((6, 5, 5)), Y)
+    more = ["--recalibrate", "temperature"] if option == "--calibration-data" else []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("mcdrop.cli.report.sample", None)
+        assert "shape (6, 5, 5), but the model takes" in report(
+            shelf / "data.npz", option, bad, *more
+        )
+
+
+def test_calibration_labels_that_do_not_fit_are_told_before_sampling(report, shelf, saved):
+    bad = saved(X, Y + 1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("mcdrop.cli.report.sample", None)
+        line = report(
+            *(shelf / "data.npz", "--recalibrate", "temperature", "--calibration-data", bad)
+        )
+    assert "data.npz do not fit the model: `y_true` holds labels from 1 to 3" in line
+
+
+def test_a_calibrator_that_cannot_be_fitted_is_told(report, shelf, saved):
+    few = saved(X[:4], np.array([0, 0, 1, 1]))
+    line = report(*(shelf / "data.npz", "--recalibrate", "beta", "--calibration-data", few))
+    assert "--recalibrate beta on data.npz: `y` has no example of class 2" in line
+
+
+@pytest.mark.parametrize("samples", [2**31, 10**30])
+@pytest.mark.parametrize("command", ["predict", "export"])
+def test_more_passes_than_can_be_numbered_are_told(fails, shelf, command, samples):
+    data = [shelf / "data.npz"] if command == "predict" else []
+    line = fails(command, shelf / "model.keras", *data, "-o", "p.npz", "--samples", samples)
+    assert f"`--samples` is {samples}, expected at most 2147483647" in line
