@@ -105,7 +105,7 @@ def test_an_output_that_differs_is_noticed(tmp_path):
 
 @each_page([page for page in PAGES if blocks(page, "", "sh")])
 def test_the_commands_of_a_page_are_understood(page):
-    targets = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    targets = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     for _, _, code in blocks(page, "", "sh"):
         for line in code.replace("\\\n", " ").splitlines():
             words = shlex.split(line.split(" > ")[0], comments=True)

@@ -21,7 +21,10 @@ from mcdrop.errors import ModelError
 Tensor = Any
 Array = NDArray[Any]
 
-_CPU_SLICE_BYTES = 8 * 2**20
+# The largest tensor of a slice: large products run at full speed, and still mostly in the cache.
+_CPU_SLICE_BYTES = 32 * 2**20
+# Passes of one call: more would save nothing and hold more outputs.
+_MOST_PASSES = 4 * BLOCK
 _GPU_SLICE_BYTES = 512 * 2**20
 _FOLDED_WIDTH = 1024
 _CHUNK_BYTES = 256 * 2**20
@@ -94,9 +97,10 @@ class Sampler:
             return 1
         if program.folded and not self.settings.balanced:
             return min(num_samples, BLOCK)
-        if self.settings.balanced or num_samples <= max(rows, BLOCK):
+        if self.settings.balanced:
             return num_samples
-        return max(rows // BLOCK, 1) * BLOCK
+        most = min(max(rows, BLOCK), _MOST_PASSES)
+        return num_samples if num_samples <= most else most // BLOCK * BLOCK
 
     def begin(self, program: Program, inputs: Sequence[Array]) -> Chunk:
         """Runs the prefix and the deterministic suffix on some examples."""

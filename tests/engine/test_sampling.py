@@ -207,8 +207,8 @@ def test_passes_that_do_not_fit_into_memory_are_drawn_in_smaller_slices(
 
 
 def test_masks_folded_into_a_kernel_are_drawn_for_fewer_examples_when_memory_runs_out(monkeypatch):
-    folded = keras.Sequential([keras.Input((6,)), layers.Dropout(0.5), layers.Dense(2)])
-    x = np.random.default_rng(0).normal(size=(9, 6)).astype(np.float32)
+    folded = keras.Sequential([keras.Input((8,)), layers.Dropout(0.5), layers.Dense(2)])
+    x = np.random.default_rng(0).normal(size=(9, 8)).astype(np.float32)
     mc = without_xla(mcdrop.MCDropout(folded, masks="shared"))
     expected = mc.sample(x, num_samples=6)
     original, sizes = Sampler.sample, []
