@@ -188,6 +188,8 @@ def test_a_signal_while_predicting_leaves_nothing_half_written(shelf, tmp_path, 
         *("predict", shelf / "model.keras", "large.npy", "--output", "p.npz"),
         *("--samples", 50, "--batch-size", 100),
         cwd=tmp_path,
+        # A test run in the background ignores Ctrl-C, and hands that on.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     deadline = time.monotonic() + 120
     while not list(tmp_path.glob(".p.npz.*/*.npy")) and process.poll() is None:
