@@ -23,7 +23,15 @@ Array = NDArray[Any]
 class _Sampled(BaseEstimator):
     """What both estimators share: a trained model, how many passes, and the seed."""
 
+    is_fitted = True
+    """What MAPIE looks for in a trained estimator."""
+
     def __init__(self, mc: MCDropout, *, num_samples: int = 50, seed: int = 0) -> None:
+        if not isinstance(mc, MCDropout):
+            raise DataError(
+                f"`mc` is a {type(mc).__name__}, expected a wrapped model: "
+                f"{type(self).__name__}(mcdrop.MCDropout(model))."
+            )
         self.mc = mc
         self.num_samples = num_samples
         self.seed = seed

@@ -34,6 +34,12 @@ def test_a_regression_model_is_refused_as_a_classifier(x):
         classifier.predict(x)
 
 
+@pytest.mark.parametrize("kind", [MCDropoutClassifier, MCDropoutRegressor])
+def test_a_model_that_is_not_wrapped_is_refused(kind):
+    with pytest.raises(DataError, match=rf"{kind.__name__}\(mcdrop\.MCDropout\(model\)\)"):
+        kind(build(3, "softmax"))
+
+
 def test_fit_refuses_labels_outside_the_classes(x):
     classifier = MCDropoutClassifier(MCDropout(build(3, "softmax")), num_samples=4)
     with pytest.raises(DataError, match=r"\[7\]"):
