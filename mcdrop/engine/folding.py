@@ -21,7 +21,6 @@ from mcdrop.engine.redirect import Draws
 
 Tensor = Any
 
-
 NARROWING = 4
 """A Dense layer with fewer inputs an output is cheaper to feed with masked activations."""
 
