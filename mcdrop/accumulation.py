@@ -9,8 +9,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from mcdrop._checks import as_float, check_choice, check_simplex
 from mcdrop.errors import DataError
+from mcdrop.pass_statistics import NUM_GROUPS, GroupMeans, Moments, bernoulli_entropy, entropy
 from mcdrop.prediction import CLASS_TASKS, TASKS, Prediction
-from mcdrop.statistics import NUM_GROUPS, GroupMeans, Moments, bernoulli_entropy, entropy
 
 Array = NDArray[Any]
 

@@ -15,7 +15,7 @@ from mcdrop import _npz
 from mcdrop._checks import as_float, check_number
 from mcdrop._mixture import mixture_quantile
 from mcdrop.errors import DataError
-from mcdrop.statistics import entropy, jackknife, leave_group_out
+from mcdrop.pass_statistics import entropy, jackknife, leave_group_out
 
 if TYPE_CHECKING:
     import pandas as pd

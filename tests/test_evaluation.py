@@ -12,13 +12,13 @@ from mcdrop import metrics
 from mcdrop.accumulation import from_samples
 from mcdrop.errors import DataError
 from mcdrop.evaluation import evaluate
-from mcdrop.evaluation import statistic as statistic_module
-from mcdrop.evaluation.bootstrap import Estimate, percentile_interval, resample_weights, share_limit
 from mcdrop.evaluation.class_measures import CLASS_MEASURES
 from mcdrop.evaluation.comparison import Comparison
 from mcdrop.evaluation.regression_measures import REGRESSION_MEASURES
-from mcdrop.evaluation.statistic import Units
-from mcdrop.metrics._weighted_ranking import auroc_statistic
+from mcdrop.weighted import units as units_module
+from mcdrop.weighted.bootstrap import Estimate, percentile_interval, resample_weights, share_limit
+from mcdrop.weighted.ranking import auroc_statistic
+from mcdrop.weighted.units import Units
 
 FEW = {"num_resamples": 100}
 
@@ -577,7 +577,7 @@ def test_units_are_spread_in_blocks(monkeypatch):
     statistic = Units(5, example).of_units(lambda weights: weights @ np.arange(20.0))
     weights = next(resample_weights(5, 30, seed=0))
     expected = weights @ np.arange(20.0).reshape(5, 4).sum(axis=1)
-    monkeypatch.setattr(statistic_module, "UNIT_BLOCK", 45)
+    monkeypatch.setattr(units_module, "UNIT_BLOCK", 45)
     np.testing.assert_allclose(statistic.resampled(weights), expected)
 
 

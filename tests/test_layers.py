@@ -14,14 +14,18 @@ ROOT = Path(mcdrop.__file__).parent
 
 # Layer: (its modules, the layers it may import besides itself).
 LAYERS = {
-    "base": (("errors", "_checks", "_npz", "_mixture", "statistics"), ()),
-    "metrics": (("metrics", "metrics.*", "acquisition"), ("base",)),
+    "base": (("errors", "_checks", "_npz", "_mixture", "pass_statistics"), ()),
+    "weighted": (("weighted", "weighted.*"), ("base",)),
+    "metrics": (("metrics", "metrics.*", "acquisition"), ("base", "weighted")),
     "prediction": (("prediction", "accumulation", "_distributions", "_frames"), ("base",)),
     "evaluation": (
         ("evaluation", "evaluation.*", "recalibrate", "recalibrate.*"),
-        ("base", "metrics", "prediction"),
+        ("base", "weighted", "metrics", "prediction"),
     ),
-    "report": (("report", "report.*"), ("base", "metrics", "prediction", "evaluation")),
+    "report": (
+        ("report", "report.*"),
+        ("base", "weighted", "metrics", "prediction", "evaluation"),
+    ),
     "engine": (("engine", "engine.*"), ("base", "prediction")),
     "predictor": (("predictor", "estimator"), ("base", "prediction", "engine")),
     "loading": (("loading", "loading.*"), ("base",)),

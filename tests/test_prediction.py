@@ -11,8 +11,8 @@ from mcdrop import _npz
 from mcdrop._mixture import mixture_quantile
 from mcdrop.accumulation import from_samples
 from mcdrop.errors import DataError
+from mcdrop.pass_statistics import bernoulli_entropy, entropy
 from mcdrop.prediction import Prediction, concatenate
-from mcdrop.statistics import bernoulli_entropy, entropy
 
 TASKS = ["classification", "binary", "multilabel", "regression", "gaussian"]
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from mcdrop.cli.terminal import Terminal
 from mcdrop.cli.work import wrap_model
-from mcdrop.loading.fit import input_shapes
+from mcdrop.loading.matching import input_shapes
 
 
 def run(options: Namespace, terminal: Terminal) -> None:

@@ -19,7 +19,7 @@ from mcdrop._checks import check_count
 from mcdrop.cli.terminal import Terminal, import_keras
 from mcdrop.errors import DataError, ModelError
 from mcdrop.loading import Data, DataOptions, ImageOptions, fit_to_model, load_model, open_data
-from mcdrop.loading.fit import image_channels, pixel_hint
+from mcdrop.loading.matching import image_channels, pixel_hint
 from mcdrop.loading.models import check_model_file
 from mcdrop.loading.named import is_named
 from mcdrop.prediction import Prediction

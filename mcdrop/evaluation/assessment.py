@@ -13,7 +13,6 @@ from numpy.typing import ArrayLike, NDArray
 from mcdrop._checks import check_count, check_number
 from mcdrop.errors import DataError
 from mcdrop.evaluation import table
-from mcdrop.evaluation.bootstrap import Estimate as Estimate
 from mcdrop.evaluation.class_measures import CLASS_MEASURES
 from mcdrop.evaluation.comparison import Comparison as Comparison
 from mcdrop.evaluation.comparison import compare, score
@@ -21,6 +20,7 @@ from mcdrop.evaluation.forecasts import make_problem
 from mcdrop.evaluation.measure import Measure
 from mcdrop.evaluation.regression_measures import REGRESSION_MEASURES
 from mcdrop.prediction import CLASS_TASKS, Prediction
+from mcdrop.weighted.bootstrap import Estimate as Estimate
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -113,7 +113,7 @@ def evaluate(
     """Scores a prediction against targets, Monte Carlo beside deterministic.
 
     Every interval comes from the paired bootstrap over examples, widened for the finite number
-    of passes (`mcdrop.evaluation.bootstrap.fold_noise`): it holds the value that T passes, and that
+    of passes (`mcdrop.weighted.bootstrap.fold_noise`): it holds the value that T passes, and that
     infinitely many, would have on new examples. An interval of the difference that excludes 0
     says that dropout at prediction time makes a difference of that sign.
 

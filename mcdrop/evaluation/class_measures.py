@@ -5,8 +5,8 @@ from __future__ import annotations
 from mcdrop.evaluation import class_statistics as compute
 from mcdrop.evaluation.forecasts import ClassForecast
 from mcdrop.evaluation.measure import Measure
-from mcdrop.metrics import _weighted_calibration as weighted_calibration
-from mcdrop.metrics import _weighted_ranking as weighted_ranking
+from mcdrop.weighted import calibration as weighted_calibration
+from mcdrop.weighted import ranking as weighted_ranking
 
 ClassMeasure = Measure[ClassForecast]
 

@@ -9,17 +9,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcdrop.errors import DataError
-from mcdrop.evaluation.bootstrap import Resampled
 from mcdrop.evaluation.forecasts import ClassForecast
-from mcdrop.evaluation.statistic import Statistic
-from mcdrop.metrics import _weighted_calibration as weighted_calibration
-from mcdrop.metrics._weighted import divide
 from mcdrop.metrics.calibration import CalibrationFloor, calibration_error_floor
 from mcdrop.metrics.scoring import (
     brier_score_per_example,
     negative_log_likelihood_per_example,
     top_k_accuracy_per_example,
 )
+from mcdrop.weighted import calibration as weighted_calibration
+from mcdrop.weighted.arrays import divide
+from mcdrop.weighted.bootstrap import Resampled
+from mcdrop.weighted.units import Statistic
 
 Array = NDArray[np.float64]
 Compute = Callable[[ClassForecast], Statistic]

@@ -10,7 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcdrop.errors import DataError
-from mcdrop.evaluation.bootstrap import (
+from mcdrop.evaluation.forecasts import Forecast, Problem
+from mcdrop.evaluation.measure import Measure
+from mcdrop.metrics.calibration import CalibrationFloor
+from mcdrop.weighted.bootstrap import (
     Estimate,
     MonteCarloNoise,
     biased_interval,
@@ -20,10 +23,7 @@ from mcdrop.evaluation.bootstrap import (
     resample,
     share_limit,
 )
-from mcdrop.evaluation.forecasts import Forecast, Problem
-from mcdrop.evaluation.measure import Measure
-from mcdrop.evaluation.statistic import Statistic
-from mcdrop.metrics.calibration import CalibrationFloor
+from mcdrop.weighted.units import Statistic
 
 Array = NDArray[np.float64]
 

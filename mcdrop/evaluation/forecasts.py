@@ -14,10 +14,10 @@ from scipy import special
 from mcdrop._checks import as_array, as_float, as_labels
 from mcdrop.accumulation import from_samples
 from mcdrop.errors import DataError
-from mcdrop.evaluation.bootstrap import half_samples
-from mcdrop.evaluation.statistic import Units
+from mcdrop.pass_statistics import entropy
 from mcdrop.prediction import CLASS_TASKS, Prediction
-from mcdrop.statistics import entropy
+from mcdrop.weighted.bootstrap import half_samples
+from mcdrop.weighted.units import Units
 
 Array = NDArray[Any]
 

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from mcdrop.evaluation.statistic import Statistic
 from mcdrop.metrics.calibration import CalibrationFloor
+from mcdrop.weighted.units import Statistic
 
 ForecastT = TypeVar("ForecastT")
 

@@ -10,9 +10,7 @@ from numpy.typing import NDArray
 from mcdrop.errors import DataError
 from mcdrop.evaluation.forecasts import RegressionForecast
 from mcdrop.evaluation.measure import Measure
-from mcdrop.evaluation.statistic import Statistic, Units
 from mcdrop.metrics._examples import mean_per_example
-from mcdrop.metrics._weighted import divide
 from mcdrop.metrics.interval import (
     interval_coverage_per_example,
     interval_score_per_example,
@@ -29,6 +27,8 @@ from mcdrop.metrics.regression import (
     mixture_log_likelihood_per_example,
     squared_error_per_example,
 )
+from mcdrop.weighted.arrays import divide
+from mcdrop.weighted.units import Statistic, Units
 
 Array = NDArray[np.float64]
 RegressionMeasure = Measure[RegressionForecast]

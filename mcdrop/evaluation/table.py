@@ -9,8 +9,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from mcdrop.evaluation import Comparison, Evaluation
-    from mcdrop.evaluation.bootstrap import Estimate
     from mcdrop.metrics.calibration import CalibrationFloor
+    from mcdrop.weighted.bootstrap import Estimate
 
 _HEADINGS = ("metric", "Monte Carlo", "deterministic", "difference", "better")
 _DIGITS = 4

@@ -6,8 +6,8 @@ Keras is imported only when a model is loaded, or when images are resized or dow
 from mcdrop.loading.data import Data as Data
 from mcdrop.loading.data import DataOptions as DataOptions
 from mcdrop.loading.data import open_data as open_data
-from mcdrop.loading.fit import fit_to_model as fit_to_model
 from mcdrop.loading.images import ImageOptions as ImageOptions
+from mcdrop.loading.matching import fit_to_model as fit_to_model
 from mcdrop.loading.models import load_model as load_model
 from mcdrop.loading.named import ImageSet as ImageSet
 from mcdrop.loading.named import load_named as load_named

@@ -20,8 +20,8 @@ from scipy.special import ndtri
 
 from mcdrop._checks import as_probabilities, check_choice, check_count, check_number
 from mcdrop.metrics._classification import as_scored, top_label
-from mcdrop.metrics._weighted import BLOCK_ELEMENTS, divide, fixed_bin_sums, plain_value
-from mcdrop.metrics._weighted_calibration import (
+from mcdrop.weighted.arrays import BLOCK_ELEMENTS, divide, fixed_bin_sums, plain_value
+from mcdrop.weighted.calibration import (
     BinSums,
     assign_bins,
     binned_calibration_statistic,

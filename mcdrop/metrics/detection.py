@@ -10,8 +10,8 @@ from numpy.typing import ArrayLike, NDArray
 from mcdrop._checks import as_float, as_matched, check_not_empty
 from mcdrop.errors import DataError
 from mcdrop.metrics._classification import as_flags
-from mcdrop.metrics._weighted import plain_value
-from mcdrop.metrics._weighted_ranking import (
+from mcdrop.weighted.arrays import plain_value
+from mcdrop.weighted.ranking import (
     auroc_statistic,
     average_precision_statistic,
     false_positive_rate_statistic,

@@ -8,8 +8,8 @@ from numpy.typing import ArrayLike
 from mcdrop._checks import check_number
 from mcdrop.errors import DataError
 from mcdrop.metrics._classification import as_scored, top_label
-from mcdrop.metrics._weighted import plain_value
-from mcdrop.metrics._weighted_calibration import (
+from mcdrop.weighted.arrays import plain_value
+from mcdrop.weighted.calibration import (
     kernel_calibration_statistic,
     smooth_calibration_statistic,
 )

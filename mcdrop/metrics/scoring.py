@@ -15,8 +15,8 @@ from numpy.typing import ArrayLike, NDArray
 from mcdrop._checks import check_count
 from mcdrop.errors import DataError
 from mcdrop.metrics._classification import as_scored
-from mcdrop.metrics._weighted import mean_statistic, plain_value
-from mcdrop.metrics._weighted_calibration import brier_components
+from mcdrop.weighted.arrays import mean_statistic, plain_value
+from mcdrop.weighted.calibration import brier_components
 
 FloatArray = NDArray[np.float64]
 

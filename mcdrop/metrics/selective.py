@@ -15,9 +15,9 @@ from numpy.typing import ArrayLike, NDArray
 from mcdrop._checks import SIMPLEX_TOLERANCE, as_float, as_matched, check_count, check_number
 from mcdrop.errors import DataError
 from mcdrop.metrics._classification import as_flags
-from mcdrop.metrics._weighted import divide, group_ties, plain_value
-from mcdrop.metrics._weighted_calibration import binned_calibration_statistic
-from mcdrop.metrics._weighted_ranking import (
+from mcdrop.weighted.arrays import divide, group_ties, plain_value
+from mcdrop.weighted.calibration import binned_calibration_statistic
+from mcdrop.weighted.ranking import (
     area_under_generalized_risk_coverage_statistic,
     area_under_risk_coverage_statistic,
     coverage_at_risk_statistic,

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mcdrop.pass_statistics import entropy
 from mcdrop.prediction import Prediction
-from mcdrop.statistics import entropy
 
 if TYPE_CHECKING:
     from mcdrop.evaluation import Evaluation

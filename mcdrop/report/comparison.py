@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcdrop.errors import DataError
-from mcdrop.evaluation.bootstrap import Estimate, percentile_interval, resample
 from mcdrop.metrics.calibration import ReliabilityCurve
 from mcdrop.metrics.regression import squared_error_per_example
 from mcdrop.metrics.scoring import brier_score_per_example, negative_log_likelihood_per_example
@@ -23,6 +22,7 @@ from mcdrop.report.figures import Figure
 from mcdrop.report.formatting import joined
 from mcdrop.report.tables import cell
 from mcdrop.report.values import selective_values, targets_of
+from mcdrop.weighted.bootstrap import Estimate, percentile_interval, resample
 
 if TYPE_CHECKING:
     from mcdrop.evaluation import Comparison, Evaluation

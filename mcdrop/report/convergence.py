@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcdrop.metrics.scoring import accuracy, negative_log_likelihood
+from mcdrop.pass_statistics import entropy
 from mcdrop.prediction import CLASS_TASKS, Prediction
 from mcdrop.report.answers import VOID_LABEL
 from mcdrop.report.content import Convergence
 from mcdrop.report.formatting import decimals_for, number
-from mcdrop.statistics import entropy
 
 if TYPE_CHECKING:
     from mcdrop.evaluation import Evaluation

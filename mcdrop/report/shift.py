@@ -8,17 +8,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcdrop.errors import DataError
-from mcdrop.evaluation.bootstrap import percentile_interval, resample
-from mcdrop.metrics._weighted_ranking import (
-    average_precision_statistic,
-    false_positive_rate_statistic,
-)
 from mcdrop.metrics.detection import TRUE_POSITIVE_RATE, out_of_distribution_detection
+from mcdrop.pass_statistics import entropy
 from mcdrop.prediction import CLASS_TASKS, Prediction
 from mcdrop.report.classes import histogram
 from mcdrop.report.content import Separation, Shift
 from mcdrop.report.intervals import UNDEFINED, Interval, auroc_interval, mean_interval
-from mcdrop.statistics import entropy
+from mcdrop.weighted.bootstrap import percentile_interval, resample
+from mcdrop.weighted.ranking import (
+    average_precision_statistic,
+    false_positive_rate_statistic,
+)
 
 NUM_RESAMPLES = 200
 

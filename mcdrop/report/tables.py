@@ -14,9 +14,9 @@ from mcdrop.report.intervals import Interval
 
 if TYPE_CHECKING:
     from mcdrop.evaluation import Evaluation
-    from mcdrop.evaluation.bootstrap import Estimate
     from mcdrop.report.comparison import ComparedMetric, ComparisonContent
     from mcdrop.report.recalibration import RepairedMetric
+    from mcdrop.weighted.bootstrap import Estimate
 
 READINGS = {"better": "better", "worse": "worse", "unclear": "no clear difference"}
 DIRECTIONS = {"higher": "higher is better", "lower": "lower is better", "neither": ""}

@@ -22,8 +22,8 @@ from mcdrop.report.tables import (
 
 if TYPE_CHECKING:
     from mcdrop.evaluation import Comparison, Evaluation
-    from mcdrop.evaluation.bootstrap import Estimate
     from mcdrop.report.recalibration import RepairedMetric
+    from mcdrop.weighted.bootstrap import Estimate
 
 TRUST = "Can I trust it?"
 CHANGE = "What does MC dropout change?"

@@ -81,12 +81,12 @@ def write(
         recalibration=recalibration,
         context=context,
     )
-    from mcdrop.report import html, json
+    from mcdrop.report import numbers, pages
     from mcdrop.report.drawing import draw
 
     figures = draw(content)
     with replaced_directory(target) as folder:
-        _write_files(folder, html.render(content, figures), json.dump(content), figures)
+        _write_files(folder, pages.render(content, figures), numbers.dump(content), figures)
         prediction_frame(evaluation).to_parquet(folder / TABLE, index=False)
     return target / PAGE
 
@@ -120,12 +120,12 @@ def compare(
     from mcdrop.report.comparison import build_comparison, draw_comparison
 
     content = build_comparison(evaluations, context)
-    from mcdrop.report import html, json
+    from mcdrop.report import numbers, pages
 
     figures = draw_comparison(content)
     with replaced_directory(target) as folder:
-        page = html.render_comparison(content, figures)
-        _write_files(folder, page, json.dump_comparison(content), figures)
+        page = pages.render_comparison(content, figures)
+        _write_files(folder, page, numbers.dump_comparison(content), figures)
     return target / PAGE
 
 
@@ -155,7 +155,7 @@ def check_target(path: str | Path, *, force: bool) -> Path:
 
 
 def _holds_report(target: Path) -> bool:
-    from mcdrop.report.json import is_report
+    from mcdrop.report.numbers import is_report
 
     numbers = target / NUMBERS
     return numbers.is_file() and is_report(numbers.read_text(encoding="utf-8", errors="replace"))

@@ -6,8 +6,8 @@ import sklearn.calibration
 
 from mcdrop.errors import DataError
 from mcdrop.metrics import calibration
-from mcdrop.metrics._weighted import plain_value
-from mcdrop.metrics._weighted_calibration import debiased_squared_statistic
+from mcdrop.weighted.arrays import plain_value
+from mcdrop.weighted.calibration import debiased_squared_statistic
 
 
 def draw(num_examples=1000, num_classes=4, sharpen=1.0, decimals=15, seed=0):

@@ -9,7 +9,6 @@ from scipy import special
 import mcdrop
 from mcdrop import metrics
 from mcdrop.errors import DataError
-from mcdrop.evaluation.bootstrap import half_sample_noise, half_samples
 from mcdrop.recalibrate import (
     BetaCalibration,
     IsotonicCalibration,
@@ -17,6 +16,7 @@ from mcdrop.recalibrate import (
     VarianceScaling,
     VectorScaling,
 )
+from mcdrop.weighted.bootstrap import half_sample_noise, half_samples
 
 NUM_SAMPLES = 50
 KINDS = (TemperatureScaling, VectorScaling, BetaCalibration, IsotonicCalibration)

@@ -5,7 +5,7 @@ import pytest
 from sklearn.datasets import load_digits
 
 import mcdrop
-from mcdrop.report import html
+from mcdrop.report import pages
 from mcdrop.report.building import build
 from mcdrop.report.drawing import draw
 
@@ -169,4 +169,4 @@ def any_figures(any_content):
 
 @pytest.fixture(scope="session")
 def any_page(any_content, any_figures):
-    return html.render(any_content, any_figures)
+    return pages.render(any_content, any_figures)

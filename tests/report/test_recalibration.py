@@ -9,7 +9,7 @@ import mcdrop
 from mcdrop import metrics, recalibrate
 from mcdrop.errors import DataError
 from mcdrop.report import Recalibration, compare, html
-from mcdrop.report import json as report_json
+from mcdrop.report import numbers as report_numbers
 from mcdrop.report.building import build
 from mcdrop.report.drawing import draw
 
@@ -88,7 +88,7 @@ def test_the_page_says_on_what_it_was_fitted_and_shows_both_curves(content):
 def test_a_report_without_a_repair_has_no_such_section(classification):
     content = build(classification)
     assert "After recalibration" not in html.render(content, draw(content))
-    assert strict(report_json.dump(content))["recalibration"] is None
+    assert strict(report_numbers.dump(content))["recalibration"] is None
 
 
 @pytest.mark.parametrize("task", ["regression", "gaussian", "outputs"])
@@ -111,11 +111,11 @@ def test_a_regression_shows_its_quantiles_before_and_after(request, task):
     figures = draw(content)
     assert {"recalibration_before", "recalibration_after"} <= set(figures)
     assert "scales its variance" in html.render(content, figures)
-    assert undocumented(report_json.dump(content)) == []
+    assert undocumented(report_numbers.dump(content)) == []
 
 
 def test_every_field_is_documented(content):
-    assert undocumented(report_json.dump(content)) == []
+    assert undocumented(report_numbers.dump(content)) == []
 
 
 def test_a_prediction_of_other_examples_is_refused(classification, regression):
@@ -139,7 +139,7 @@ def test_a_repaired_prediction_may_be_reported_itself(request, task, foreign):
     page = html.render(content, draw(content))
     assert "votes of the passes" not in page
     assert [row.name for row in content.separations] == ["predictive_entropy"] * 2
-    assert undocumented(report_json.dump(content)) == []
+    assert undocumented(report_numbers.dump(content)) == []
 
 
 def test_a_repaired_prediction_may_be_compared(classification, tmp_path):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from mcdrop.statistics import (
+from mcdrop.pass_statistics import (
     NUM_GROUPS,
     GroupMeans,
     Moments,

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from mcdrop.metrics import _weighted, _weighted_calibration, _weighted_ranking
+from mcdrop.weighted import arrays, calibration, ranking
 
 NUM_EXAMPLES = 60
 DECIMALS = [1, 12]
@@ -21,24 +21,22 @@ def make_data(decimals, seed=0):
 def make_statistics(p, y, confidence, correct, uncertainty):
     error, positive = 1 - correct, correct == 0
     loss = -np.log(np.maximum(p[np.arange(y.size), y], 1e-3))
-    binned = _weighted_calibration.binned_calibration_statistic
+    binned = calibration.binned_calibration_statistic
     statistics = {
-        "mean": _weighted.mean_statistic(loss),
-        "debiased": _weighted_calibration.debiased_calibration_statistic(
-            confidence, correct, num_bins=5
-        ),
-        "sweep": _weighted_calibration.sweep_calibration_statistic(confidence, correct, norm="l1"),
-        "smooth": _weighted_calibration.smooth_calibration_statistic(confidence, correct),
-        "classwise": _weighted_calibration.classwise_calibration_statistic(
+        "mean": arrays.mean_statistic(loss),
+        "debiased": calibration.debiased_calibration_statistic(confidence, correct, num_bins=5),
+        "sweep": calibration.sweep_calibration_statistic(confidence, correct, norm="l1"),
+        "smooth": calibration.smooth_calibration_statistic(confidence, correct),
+        "classwise": calibration.classwise_calibration_statistic(
             p, y, num_bins=5, strategy="quantile", norm="l1"
         ),
-        "auroc": _weighted_ranking.auroc_statistic(uncertainty, positive),
-        "average precision": _weighted_ranking.average_precision_statistic(uncertainty, positive),
-        "fpr": _weighted_ranking.false_positive_rate_statistic(
+        "auroc": ranking.auroc_statistic(uncertainty, positive),
+        "average precision": ranking.average_precision_statistic(uncertainty, positive),
+        "fpr": ranking.false_positive_rate_statistic(
             uncertainty, positive, true_positive_rate=0.95
         ),
-        "coverage": _weighted_ranking.coverage_at_risk_statistic(uncertainty, error, risk=0.4),
-        "risk": _weighted_ranking.risk_at_coverage_statistic(uncertainty, error, coverage=0.6),
+        "coverage": ranking.coverage_at_risk_statistic(uncertainty, error, risk=0.4),
+        "risk": ranking.risk_at_coverage_statistic(uncertainty, error, coverage=0.6),
     }
     for strategy in ("uniform", "quantile"):
         for norm in ("l1", "l2", "max"):
@@ -47,18 +45,16 @@ def make_statistics(p, y, confidence, correct, uncertainty):
             )
     for name, values in (("error", error), ("loss", loss)):
         statistics |= {
-            f"aurc {name}": _weighted_ranking.area_under_risk_coverage_statistic(
+            f"aurc {name}": ranking.area_under_risk_coverage_statistic(uncertainty, values),
+            f"excess {name}": ranking.excess_area_under_risk_coverage_statistic(
                 uncertainty, values
             ),
-            f"excess {name}": _weighted_ranking.excess_area_under_risk_coverage_statistic(
-                uncertainty, values
-            ),
-            f"augrc {name}": _weighted_ranking.area_under_generalized_risk_coverage_statistic(
+            f"augrc {name}": ranking.area_under_generalized_risk_coverage_statistic(
                 uncertainty, values
             ),
         }
     for index in range(5):
-        components = _weighted_calibration.brier_components(p, y, num_bins=5)
+        components = calibration.brier_components(p, y, num_bins=5)
         statistics[f"brier {index}"] = lambda weights, i=index, c=components: c(weights)[i]
     return statistics
 
@@ -80,7 +76,7 @@ def test_weights_count_an_example_as_often_as_copies_of_it_would(name, decimals)
     assert values.shape == (6,)
     for row, value in zip(weights, values, strict=True):
         copies = [np.repeat(array, row, axis=0) for array in data]
-        copied = _weighted.plain_value(make_statistics(*copies)[name], NUM_EXAMPLES)
+        copied = arrays.plain_value(make_statistics(*copies)[name], NUM_EXAMPLES)
         assert value == pytest.approx(copied, rel=1e-9, abs=1e-9)
 
 
@@ -89,7 +85,7 @@ def test_rows_do_not_influence_each_other(name, monkeypatch):
     statistic = make_statistics(*make_data(1))[name]
     weights = resample(rows=7)
     together = statistic(weights)
-    monkeypatch.setattr(_weighted, "BLOCK_ELEMENTS", 2 * NUM_EXAMPLES)
+    monkeypatch.setattr(arrays, "BLOCK_ELEMENTS", 2 * NUM_EXAMPLES)
     np.testing.assert_allclose(statistic(weights), together, rtol=1e-12, atol=1e-15)
     np.testing.assert_allclose(statistic(weights[3:4]), together[3:4], rtol=1e-12, atol=1e-15)
 
@@ -120,7 +116,7 @@ def test_fractional_weights_order_like_whole_ones():
 
 def test_sweep_ends_where_fractional_weights_never_part_two_groups():
     confidence, outcome = np.array([0.6, 0.7, 0.8, 0.9]), np.array([0.0, 1.0, 0.0, 1.0])
-    statistic = _weighted_calibration.sweep_calibration_statistic(confidence, outcome, norm="l1")
+    statistic = calibration.sweep_calibration_statistic(confidence, outcome, norm="l1")
     value = statistic(np.array([[1.3, 1e-6, 1e-6, 0.9]]))
     assert value == pytest.approx((1.3 * 0.6 + 0.9 * 0.1) / 2.2, abs=1e-5)
 
@@ -128,7 +124,7 @@ def test_sweep_ends_where_fractional_weights_never_part_two_groups():
 def test_fractional_weights_have_an_area_close_to_that_of_whole_ones():
     # The Bayesian bootstrap; 4,000 Dirichlet areas against 4,000 multinomial ones.
     *_, correct, uncertainty = make_data(12)
-    statistic = _weighted_ranking.area_under_risk_coverage_statistic(uncertainty, 1 - correct)
+    statistic = ranking.area_under_risk_coverage_statistic(uncertainty, 1 - correct)
     generator = np.random.default_rng(0)
     smooth = statistic(NUM_EXAMPLES * generator.dirichlet(np.ones(NUM_EXAMPLES), size=4000))
     whole = statistic(resample(rows=4000))
@@ -141,22 +137,20 @@ def test_resamples_without_an_error_have_no_detection():
     uncertainty, positive = np.arange(4.0), np.array([False, False, False, True])
     weights = np.array([[2, 1, 1, 0], [1, 1, 1, 1], [0, 0, 0, 4]])
     for statistic in (
-        _weighted_ranking.auroc_statistic(uncertainty, positive),
-        _weighted_ranking.average_precision_statistic(uncertainty, positive),
-        _weighted_ranking.false_positive_rate_statistic(
-            uncertainty, positive, true_positive_rate=0.95
-        ),
+        ranking.auroc_statistic(uncertainty, positive),
+        ranking.average_precision_statistic(uncertainty, positive),
+        ranking.false_positive_rate_statistic(uncertainty, positive, true_positive_rate=0.95),
     ):
         np.testing.assert_array_equal(np.isnan(statistic(weights)), [True, False, True])
 
 
 def test_no_resamples_give_no_values():
-    assert _weighted.mean_statistic(np.ones(3))(np.ones((0, 3))).shape == (0,)
+    assert arrays.mean_statistic(np.ones(3))(np.ones((0, 3))).shape == (0,)
 
 
 def test_kernel_error_leaves_pairs_of_copies_out():
     p, y, *_ = make_data(12)
-    statistic = _weighted_calibration.kernel_squared_statistic(p, y, bandwidth=0.3)
+    statistic = calibration.kernel_squared_statistic(p, y, bandwidth=0.3)
     weights = resample(rows=3)
     residual = np.eye(3)[y] - p
     kernel = np.exp(-np.linalg.norm(p[:, np.newaxis] - p, axis=2) / 0.3) * (residual @ residual.T)
@@ -166,6 +160,6 @@ def test_kernel_error_leaves_pairs_of_copies_out():
 
 
 def test_groups_hold_equal_keys_and_sum_them():
-    groups = _weighted.group_ties(np.array([0.3, 0.1, 0.3, 0.2]))
+    groups = arrays.group_ties(np.array([0.3, 0.1, 0.3, 0.2]))
     np.testing.assert_array_equal(groups.keys, [0.1, 0.2, 0.3])
     np.testing.assert_array_equal(groups.sums(np.array([[1.0, 2.0, 4.0, 8.0]])), [[2, 8, 5]])

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import mcdrop
-from mcdrop.report import ReportContext, html
+from mcdrop.report import ReportContext, pages
 from mcdrop.report.building import build
 from mcdrop.report.drawing import draw
 
@@ -16,7 +16,7 @@ from .pages import ATTACK, Outline
 
 def page_of(evaluation, **options):
     content = build(evaluation, **options)
-    return html.render(content, draw(content))
+    return pages.render(content, draw(content))
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +70,7 @@ def test_the_policy_admits_the_pages_own_script_only(page):
     )
     script = re.search(r"<script>(.*?)</script>", page, re.DOTALL).group(1)
     assert "default-src 'none'" in policy
-    assert f"script-src '{html._hash(script)}'" in policy
+    assert f"script-src '{pages._hash(script)}'" in policy
 
 
 def test_names_from_strangers_stay_text(classification, images):

@@ -5,7 +5,7 @@ import pytest
 
 from mcdrop.errors import DataError
 from mcdrop.loading import Data, fit_to_model
-from mcdrop.loading.fit import image_channels, pixel_hint
+from mcdrop.loading.matching import image_channels, pixel_hint
 from mcdrop.loading.rows import ArrayRows
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import digamma
 
-from mcdrop.metrics._weighted import (
+from mcdrop.weighted.arrays import (
     FloatArray,
     Statistic,
     TiedGroups,

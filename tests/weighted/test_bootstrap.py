@@ -5,8 +5,8 @@ import pytest
 from scipy import stats
 
 from mcdrop.errors import DataError
-from mcdrop.evaluation import bootstrap
-from mcdrop.evaluation.bootstrap import (
+from mcdrop.weighted import bootstrap
+from mcdrop.weighted.bootstrap import (
     MonteCarloNoise,
     biased_interval,
     fold_noise,

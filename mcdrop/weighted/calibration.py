@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy.fft import dct, idct
 from scipy.optimize import brentq
 
-from mcdrop.metrics._weighted import (
+from mcdrop.weighted.arrays import (
     FloatArray,
     Statistic,
     bin_sums,

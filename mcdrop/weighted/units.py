@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from mcdrop.evaluation.bootstrap import Resampled
-from mcdrop.metrics._weighted import divide, plain_value
+from mcdrop.weighted.arrays import divide, plain_value
+from mcdrop.weighted.bootstrap import Resampled
 
 Array = NDArray[np.float64]
 MakeStatistic = Callable[[Array, Array], Resampled]

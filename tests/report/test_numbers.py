@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from mcdrop.report import ReportContext
-from mcdrop.report import json as report_json
+from mcdrop.report import numbers as report_numbers
 from mcdrop.report.building import build
 from mcdrop.report.comparison import build_comparison
 
@@ -35,7 +35,7 @@ def field_names(value, *, skip=("versions", "omitted", "measures")):
 
 
 def test_every_layout_gives_strict_json(any_content):
-    found = strict(report_json.dump(any_content))
+    found = strict(report_numbers.dump(any_content))
     assert (found["format"], found["version"]) == ("mcdrop.report", 1)
     assert found["evaluation"]["num_examples"] == len(any_content.evaluation.prediction)
 
@@ -46,13 +46,13 @@ def undocumented(text):
 
 
 def test_every_field_of_a_report_is_documented(any_content):
-    assert undocumented(report_json.dump(any_content)) == []
+    assert undocumented(report_numbers.dump(any_content)) == []
 
 
 def test_every_further_field_is_documented(classification, foreign):
     texts = [
-        report_json.dump(build(classification, out_of_distribution=foreign)),
-        report_json.dump_comparison(
+        report_numbers.dump(build(classification, out_of_distribution=foreign)),
+        report_numbers.dump_comparison(
             build_comparison({"a": classification, "b": classification}, ReportContext())
         ),
     ]
@@ -60,21 +60,21 @@ def test_every_further_field_is_documented(classification, foreign):
 
 
 def test_the_document_names_the_version(classification):
-    assert f"version {report_json.FORMAT_VERSION}" in DOCUMENT.read_text(encoding="utf-8")
+    assert f"version {report_numbers.FORMAT_VERSION}" in DOCUMENT.read_text(encoding="utf-8")
 
 
 def test_pictures_stay_out(classification, images):
-    text = report_json.dump(build(classification, x=images))
+    text = report_numbers.dump(build(classification, x=images))
     assert "base64" not in text
 
 
 def test_what_is_not_finite_is_null():
     values = {"a": np.array([1.0, np.nan]), "b": np.float64(np.inf), "c": np.int64(3), 4: (True,)}
-    assert report_json.plain(values) == {"a": [1.0, None], "b": None, "c": 3, "4": [True]}
+    assert report_numbers.plain(values) == {"a": [1.0, None], "b": None, "c": 3, "4": [True]}
 
 
 def test_numbers_agree_with_the_evaluation(classification):
-    found = strict(report_json.dump(build(classification)))
+    found = strict(report_numbers.dump(build(classification)))
     metrics = {metric["name"]: metric for metric in found["evaluation"]["metrics"]}
     expected = classification["accuracy"].monte_carlo.value
     assert metrics["accuracy"]["monte_carlo"]["value"] == expected
@@ -93,4 +93,4 @@ def test_numbers_agree_with_the_evaluation(classification):
     ],
 )
 def test_a_report_is_known_by_its_format(text, expected):
-    assert report_json.is_report(text) is expected
+    assert report_numbers.is_report(text) is expected
