@@ -16,15 +16,16 @@ ROOT = Path(mcdrop.__file__).parent
 LAYERS = {
     "base": (("errors", "_checks", "_npz", "_mixture", "pass_statistics"), ()),
     "weighted": (("weighted", "weighted.*"), ("base",)),
+    "intervals": (("intervals", "intervals.*"), ()),
     "metrics": (("metrics", "metrics.*", "acquisition"), ("base", "weighted")),
     "prediction": (("prediction", "accumulation", "_distributions", "_frames"), ("base",)),
     "evaluation": (
         ("evaluation", "evaluation.*", "recalibrate", "recalibrate.*"),
-        ("base", "weighted", "metrics", "prediction"),
+        ("base", "weighted", "intervals", "metrics", "prediction"),
     ),
     "report": (
         ("report", "report.*"),
-        ("base", "weighted", "metrics", "prediction", "evaluation"),
+        ("base", "weighted", "intervals", "metrics", "prediction", "evaluation"),
     ),
     "engine": (("engine", "engine.*"), ("base", "prediction")),
     "predictor": (("predictor", "estimator"), ("base", "prediction", "engine")),
@@ -119,7 +120,7 @@ def test_heavy_packages_stay_in_their_layers(module):
         assert used.isdisjoint({"keras", "tensorflow", "tf_keras"})
     if module != FIGURES:
         assert used.isdisjoint({"matplotlib", "seaborn"})
-    if layer == "metrics":
+    if layer in {"weighted", "intervals", "metrics"}:
         others = used - set(sys.stdlib_module_names)
         assert others <= {"mcdrop", "numpy", "scipy", "sklearn"}
 

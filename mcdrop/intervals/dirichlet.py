@@ -1,0 +1,85 @@
+"""Quantiles of a ratio of sums whose terms have gamma weights, without drawing any.
+
+The Bayesian bootstrap draws sum g_i x_i / sum g_i m_i with g_i from Exp(1). Its value is at
+most t just where sum g_i (x_i - t m_i) <= 0, a linear form of gamma variables whose
+cumulant generating function is known: K(u) = -sum a_i log(1 - u c_i), c_i = x_i - t m_i, a_i
+the shape of g_i. The saddlepoint approximation of Lugannani and Rice then gives the chance
+to about three digits, in the tails too, and gives the same digits each time.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import optimize, special
+
+Array = NDArray[np.float64]
+
+CENTRAL = 1e-4
+"""Saddlepoints nearer to 0, in standard deviations, take the formula's limit there."""
+
+
+def ratio_quantile(parts: Array, wholes: Array, shapes: Array, probability: float) -> float:
+    """Returns the quantile of sum g_i parts_i / sum g_i wholes_i, g_i from Gamma(shapes_i).
+
+    Args:
+        parts: Shape (n,).
+        wholes: At least 0 and somewhere above, shape (n,); ones for a mean.
+        shapes: Shapes of the gamma weights, above 0, shape (n,).
+        probability: Within (0, 1).
+
+    References:
+        Lugannani & Rice (1980), doi:10.2307/1426607. Davison & Hinkley (1988), Saddlepoint
+        approximations in resampling methods, doi:10.1093/biomet/75.3.417.
+
+    Example:
+        >>> parts, ones = np.array([0.0, 0.0, 1.0]), np.ones(3)
+        >>> exact = special.betaincinv(1, 2, 0.975)
+        >>> round(float(exact), 3), round(ratio_quantile(parts, ones, ones, 0.975), 3)
+        (0.842, 0.844)
+    """
+    counted = wholes > 0
+    ratios = parts[counted] / wholes[counted]
+    low, high = float(ratios.min()), float(ratios.max())
+    if low == high and not parts[~counted].any():
+        return low
+
+    def excess(ratio: float) -> float:
+        return chance_below_zero(parts - ratio * wholes, shapes) - probability
+
+    return float(optimize.brentq(excess, low, high, xtol=1e-12 * (high - low), rtol=1e-10))
+
+
+def chance_below_zero(terms: Array, shapes: Array) -> float:
+    """Returns P(sum g_i terms_i <= 0), g_i from Gamma(shapes_i)."""
+    lowest, highest = terms.min(), terms.max()
+    if highest <= 0 or lowest >= 0:
+        return float(highest <= 0)
+    terms = terms / max(highest, -lowest)
+    saddle = _saddlepoint(terms, shapes)
+    shrunk = 1.0 - saddle * terms
+    spread = np.sqrt((shapes * np.square(terms / shrunk)).sum())
+    if abs(saddle) * spread < CENTRAL:
+        skew = 2.0 * (shapes * terms**3).sum() / spread**3
+        return float(0.5 + skew / (6.0 * np.sqrt(2.0 * np.pi)))
+    cumulant = -(shapes * np.log(shrunk)).sum()
+    root = np.sign(saddle) * np.sqrt(max(-2.0 * cumulant, 0.0))
+    # At 0 the exponent of the tilt vanishes, so that -K(u) alone is the rate.
+    density = np.exp(-0.5 * root**2) / np.sqrt(2.0 * np.pi)
+    chance = special.ndtr(root) + density * (1.0 / root - 1.0 / (saddle * spread))
+    return float(min(max(chance, 0.0), 1.0))
+
+
+def _saddlepoint(terms: Array, shapes: Array) -> float:
+    """Returns the root u of K'(u) = sum a_i c_i / (1 - u c_i), within (1/min c, 1/max c)."""
+    low, high = 1.0 / terms.min(), 1.0 / terms.max()
+
+    def slope(u: float) -> float:
+        return float((shapes * terms / (1.0 - u * terms)).sum())
+
+    # K' runs from -inf to inf between the poles; shrink towards them until the signs differ.
+    margin = 1e-3
+    while slope(low * (1 - margin)) > 0 or slope(high * (1 - margin)) < 0:
+        margin *= 1e-3
+    found = optimize.brentq(slope, low * (1 - margin), high * (1 - margin), rtol=1e-12)
+    return float(found)

@@ -1,0 +1,127 @@
+"""Intervals of shares of independent examples, and of their differences."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import special
+
+from mcdrop.intervals.interval import Interval, absent, normal_quantile, tail
+
+Array = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+
+SHARE = (0.0, 1.0)
+DIFFERENCE = (-1.0, 1.0)
+
+
+def share(successes: int, count: int, level: float = 0.95) -> Interval:
+    """Returns the exact interval of a share, as the accuracy, a recall or a precision.
+
+    The limits are the shares that would show at least, or at most, as many successes with
+    probability (1 - level) / 2. They hold for every true share and every count.
+
+    Args:
+        successes: k, within [0, count].
+        count: n; 0 leaves the interval out.
+        level: Confidence level, within (0, 1).
+
+    Returns:
+        The interval, within [0, 1].
+
+    References:
+        Clopper & Pearson (1934), doi:10.1093/biomet/26.4.404.
+
+    Example:
+        >>> found = share(199, 200)
+        >>> round(found.low, 5), round(found.high, 5)
+        (0.97246, 0.99987)
+    """
+    if count == 0:
+        return absent("nothing to count")
+    failures = count - successes
+    low = special.betaincinv(successes, failures + 1, tail(level)) if successes else 0.0
+    high = special.betaincinv(successes + 1, failures, 1 - tail(level)) if failures else 1.0
+    return Interval(float(low), float(high))
+
+
+def paired_share_difference(
+    only_first: int, only_second: int, count: int, level: float = 0.95
+) -> Interval:
+    """Returns the interval of the difference of two shares of the same examples.
+
+    With b and c the examples on which only the first and only the second succeeds:
+    (b - c) / n ± z sqrt(b + c + 2 - (b - c)² / n) / n, the Wald interval with one more pair
+    of each kind in its variance. Agresti and Min add half a pair to each of the four cells,
+    so one in all to b + c, which covers .88 where few pairs differ; with two, exact
+    enumeration finds at least .936 at 95%.
+
+    Args:
+        only_first: b.
+        only_second: c.
+        count: n; 0 leaves the interval out.
+        level: Confidence level, within (0, 1).
+
+    Returns:
+        The interval of first minus second, within [-1, 1].
+
+    References:
+        Agresti & Min (2005), doi:10.1002/sim.1781.
+
+    Example:
+        >>> found = paired_share_difference(3, 1, 100)
+        >>> round(found.low, 4), round(found.high, 4)
+        (-0.0278, 0.0678)
+    """
+    if count == 0:
+        return absent("nothing to count")
+    gap = only_first - only_second
+    spread = np.sqrt(only_first + only_second + 2 - gap**2 / count)
+    half = normal_quantile(level) * float(spread)
+    return Interval((gap - half) / count, (gap + half) / count).within(DIFFERENCE)
+
+
+def share_difference(
+    first: tuple[Flags, Flags], second: tuple[Flags, Flags], level: float = 0.95
+) -> Interval:
+    """Returns the interval of the difference of two shares with denominators of their own.
+
+    For precisions of one class under two models, say: each divides by the examples that it
+    calls. Both exact intervals are combined by the method of variance estimates recovery;
+    the correlation comes from the residuals of the examples that both call.
+
+    Args:
+        first: Which examples succeed and which count, shape (n,) each; successes all count.
+        second: The same of the other share.
+        level: Confidence level, within (0, 1).
+
+    Returns:
+        The interval of first minus second, within [-1, 1].
+
+    References:
+        Zou & Donner (2008), doi:10.1002/sim.3095. Zou (2007), doi:10.1037/1082-989X.12.4.399,
+        for correlated estimates.
+
+    Example:
+        >>> called = np.ones(4, bool)
+        >>> found = share_difference((called, called), (~called, called))
+        >>> round(found.low, 3), found.high
+        (0.148, 1.0)
+    """
+    (hit_a, called_a), (hit_b, called_b) = first, second
+    counts = int(called_a.sum()), int(called_b.sum())
+    if not all(counts):
+        return absent("nothing to count")
+    hits = int(hit_a.sum()), int(hit_b.sum())
+    p, q = hits[0] / counts[0], hits[1] / counts[1]
+    a, b = share(hits[0], counts[0], level), share(hits[1], counts[1], level)
+    x, y = hit_a - p * called_a, hit_b - q * called_b
+    norm = float(np.sqrt(np.square(x).sum() * np.square(y).sum()))
+    correlation = float((x * y).sum()) / norm if norm > 0 else 0.0
+
+    def reach(left: float, right: float) -> float:
+        return float(np.sqrt(max(left**2 + right**2 - 2 * correlation * left * right, 0.0)))
+
+    low = p - q - reach(p - a.low, b.high - q)
+    high = p - q + reach(a.high - p, q - b.low)
+    return Interval(low, high).within(DIFFERENCE)
