@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from math import prod
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -11,6 +12,12 @@ from mcdrop._checks import as_float, check_choice, check_simplex
 from mcdrop.errors import DataError
 from mcdrop.pass_statistics import NUM_GROUPS, GroupMeans, Moments, bernoulli_entropy, entropy
 from mcdrop.prediction import CLASS_TASKS, TASKS, Prediction
+from mcdrop.splitting import (
+    NestedMoments,
+    Splitting,
+    check_splitting,
+    levels_of,
+)
 
 Array = NDArray[Any]
 
@@ -19,13 +26,22 @@ class PassAccumulator:
     """Accumulates blocks of passes of N examples into the statistics of a Prediction.
 
     Blocks may come in any size, for all examples or for some of them, as long as the passes
-    of an example come in order. Memory is a fixed multiple of N x C, whatever T is.
+    of an example come in order. Memory is a fixed multiple of N x C, whatever T is. Passes that
+    share their early masks come in blocks of whole draws of stage 1; groups hold such draws,
+    because only these are independent.
+
+    Args:
+        task: Task of the prediction.
+        splitting: Draws of each stage; (T,) for ordinary passes.
+        keep_samples: Whether to keep the passes.
     """
 
-    def __init__(self, task: str, num_samples: int, *, keep_samples: bool = False) -> None:
+    def __init__(self, task: str, splitting: Splitting, *, keep_samples: bool = False) -> None:
         self._task = task
-        self._num_samples = num_samples
-        self._num_groups = min(NUM_GROUPS, num_samples)
+        self._splitting = splitting
+        self._levels = levels_of(splitting)
+        self._inner = prod(splitting[1:])
+        self._num_groups = min(NUM_GROUPS, splitting[0])
         self._keep_samples = keep_samples
         self._state: dict[str, Any] = {}
         self._kept: dict[str, Array] = {}
@@ -53,10 +69,11 @@ class PassAccumulator:
         self._keep("samples", block, first_pass, rows, num_examples)
         values = block.astype(np.float64)
         self._state["moments"].update(values, rows)
-        self._state["groups"].update(values, rows, first_pass)
+        first_draw = first_pass // self._inner
+        self._state["groups"].update(self._over_inner(values), rows, first_draw)
         if self._task in CLASS_TASKS:
             entropies = pass_entropy(self._task, values)
-            self._state["entropy"].update(entropies, rows, first_pass)
+            self._state["entropy"].update(self._over_inner(entropies), rows, first_draw)
             self._state["votes"][rows] += _votes(self._task, values)
         if variances is not None:
             self._keep("sample_variances", variances, first_pass, rows, num_examples)
@@ -64,9 +81,9 @@ class PassAccumulator:
 
     def monte_carlo_error(self, rows: NDArray[np.intp]) -> NDArray[np.float64]:
         """Returns the largest standard error of the mean over the outputs of each example."""
-        moments: Moments = self._state["moments"]
-        count = moments.count[rows]
-        squares = moments.squares[rows].reshape(len(rows), -1).max(axis=1)
+        outer: Moments = self._state["moments"].outer
+        count = outer.count[rows]
+        squares = outer.squares[rows].reshape(len(rows), -1).max(axis=1)
         return np.sqrt(squares / ((count - 1) * count))
 
     def finish(
@@ -78,39 +95,41 @@ class PassAccumulator:
         balanced: bool = False,
     ) -> Prediction:
         """Returns the Prediction of everything accumulated."""
-        moments: Moments = self._state["moments"]
+        moments: NestedMoments = self._state["moments"]
         groups: GroupMeans = self._state["groups"]
+        passes = moments.outer.count * self._inner
         per_example = (-1,) + (1,) * (moments.mean.ndim - 1)
         values: dict[str, Any] = {"variance": moments.variance()}
+        if len(self._splitting) > 1:
+            values["splitting"] = self._splitting
+            values["variance_components"] = moments.components()
         if self._task in CLASS_TASKS:
             entropies: GroupMeans = self._state["entropy"]
             values["group_expected_entropy"] = entropies.mean()
-            counts = moments.count.reshape((-1,) + (1,) * (entropies.total.ndim - 2))
-            values["expected_entropy"] = entropies.total.sum(axis=0) / counts
-            values["votes"] = self._state["votes"] / moments.count.reshape(per_example)
+            draws = moments.outer.count.reshape((-1,) + (1,) * (entropies.total.ndim - 2))
+            values["expected_entropy"] = entropies.total.sum(axis=0) / draws
+            values["votes"] = self._state["votes"] / passes.reshape(per_example)
         if self._task == "gaussian":
             values["epistemic_variance"] = values["variance"]
-            values["aleatoric_variance"] = self._state["aleatoric"] / moments.count.reshape(
-                per_example
-            )
+            values["aleatoric_variance"] = self._state["aleatoric"] / passes.reshape(per_example)
             values["variance"] = values["epistemic_variance"] + values["aleatoric_variance"]
             values["deterministic_variance"] = deterministic_variance
         return Prediction(
             task=self._task,
             mean=moments.mean,
             deterministic=deterministic.astype(np.float64),
-            num_samples=int(moments.count.max()),
-            num_samples_per_example=moments.count,
+            num_samples=int(passes.max()),
+            num_samples_per_example=passes,
             group_means=groups.mean().astype(np.float32),
-            group_counts=groups.count,
+            group_counts=groups.count * self._inner,
             masks=masks,
             balanced=balanced,
             **values,
-            **self._kept,
+            **cast(dict[str, Any], self._kept),
         )
 
     def _allocate(self, shape: tuple[int, ...]) -> None:
-        self._state["moments"] = Moments.empty(shape)
+        self._state["moments"] = NestedMoments.empty(self._levels, shape)
         self._state["groups"] = GroupMeans.empty(self._num_groups, shape)
         if self._task in CLASS_TASKS:
             entropy_shape = shape[:-1] if self._task == "classification" else shape
@@ -119,13 +138,19 @@ class PassAccumulator:
         if self._task == "gaussian":
             self._state["aleatoric"] = np.zeros(shape)
 
+    def _over_inner(self, values: Array) -> Array:
+        """Returns the means over the passes of each draw of stage 1."""
+        if self._inner == 1:
+            return values
+        return values.reshape(-1, self._inner, *values.shape[1:]).mean(axis=1)
+
     def _keep(
         self, name: str, block: Array, first_pass: int, rows: NDArray[np.intp], num_examples: int
     ) -> None:
         if not self._keep_samples:
             return
         if name not in self._kept:
-            shape = (self._num_samples, num_examples, *block.shape[2:])
+            shape = (prod(self._splitting), num_examples, *block.shape[2:])
             self._kept[name] = np.empty(shape, block.dtype)
         self._kept[name][first_pass : first_pass + block.shape[0], rows] = block
 
@@ -137,6 +162,7 @@ def from_samples(
     task: str,
     variances: ArrayLike | None = None,
     deterministic_variance: ArrayLike | None = None,
+    splitting: Splitting | None = None,
 ) -> Prediction:
     """Returns the Prediction of passes that were sampled elsewhere, the passes kept in it.
 
@@ -148,6 +174,8 @@ def from_samples(
         task: One of "classification", "binary", "multilabel", "regression", "gaussian".
         variances: Predicted variances of the shape of `samples`; "gaussian" only.
         deterministic_variance: Variance predicted with dropout off; "gaussian" only.
+        splitting: Draws of each stage of passes that share their early masks, (n_1, ..., n_K)
+            with the draws of stage 1 outermost; their product is T. None for ordinary passes.
 
     Raises:
         DataError: A shape does not fit, a value is not finite, or probabilities are none.
@@ -173,11 +201,17 @@ def from_samples(
         raise DataError(
             "`samples` has values outside [0, 1]. Apply the sigmoid if these are logits."
         )
+    counts = (values.shape[0],) if splitting is None else check_splitting(splitting)
+    if prod(counts) != values.shape[0]:
+        raise DataError(
+            f"`splitting` is {counts}, which makes {prod(counts)} passes; `samples` has "
+            f"{values.shape[0]}."
+        )
     spread = _gaussian_part(task, "variances", variances, values.shape)
     off_spread = _gaussian_part(
         task, "deterministic_variance", deterministic_variance, reference.shape
     )
-    accumulator = PassAccumulator(task, values.shape[0], keep_samples=True)
+    accumulator = PassAccumulator(task, counts, keep_samples=True)
     accumulator.update(
         values,
         first_pass=0,

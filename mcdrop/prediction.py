@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import MISSING, dataclass, fields, replace
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from mcdrop._checks import as_float, check_number
 from mcdrop._mixture import mixture_quantile
 from mcdrop.errors import DataError
 from mcdrop.pass_statistics import entropy, jackknife, leave_group_out
+from mcdrop.splitting import Splitting, check_splitting, levels_of, variance_of_mean
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,11 +27,18 @@ TASKS = ("classification", "binary", "multilabel", "regression", "gaussian")
 
 CLASS_TASKS = TASKS[:3]
 FORMAT_VERSION = 1
-_SCALARS = ("task", "num_samples", "masks", "balanced")
-_EXAMPLE_AXIS = {"group_means": 1, "group_counts": 1, "group_expected_entropy": 1} | {
-    "samples": 1,
-    "sample_variances": 1,
-}
+_SCALARS = ("task", "num_samples", "masks", "balanced", "splitting")
+_EXAMPLE_AXIS = dict.fromkeys(
+    (
+        "group_means",
+        "group_counts",
+        "group_expected_entropy",
+        "samples",
+        "sample_variances",
+        "variance_components",
+    ),
+    1,
+)
 
 Array = NDArray[Any]
 
@@ -66,6 +75,11 @@ class Prediction:
         sample_variances: The predicted variance of each kept pass, "gaussian" only.
         masks: "independent" or "shared", how the masks were drawn.
         balanced: Whether the masks were balanced over the passes.
+        splitting: Draws of each stage, (n_1, ..., n_K), when passes share their early masks;
+            `variance`, the error of the mean and everything made of groups allow for it.
+        variance_components: What each stage adds to the variance over the passes, shape (K, N, C),
+            one for every stage drawn more than once; their sum is unbiased, a single early one
+            may be below 0. None for ordinary passes.
     """
 
     task: str
@@ -86,6 +100,8 @@ class Prediction:
     sample_variances: Array | None = None
     masks: str = "independent"
     balanced: bool = False
+    splitting: Splitting | None = None
+    variance_components: Array | None = None
 
     def __len__(self) -> int:
         """Returns N, the number of examples."""
@@ -110,10 +126,36 @@ class Prediction:
 
         It is the standard deviation over the passes divided by √T. With balanced masks the
         passes are negatively correlated and this is an upper bound, about 1.3 to 2 times too large.
+        Of passes that share their early masks it comes from the draws of stage 1 alone, the
+        only independent ones: an interval takes Student's t with n_1 - 1 degrees of freedom.
         """
+        if self.splitting is not None and self.variance_components is not None:
+            levels = levels_of(self.splitting)
+            draws = self._passes_like(self.mean) / prod(self.splitting[1:])
+            return np.sqrt(variance_of_mean(self.variance_components, levels, draws))
         spread = self.variance if self.epistemic_variance is None else self.epistemic_variance
-        passes = self.num_samples_per_example.reshape((-1,) + (1,) * (spread.ndim - 1))
-        return np.sqrt(spread / passes)
+        return np.sqrt(spread / self._passes_like(spread))
+
+    @property
+    def effective_samples(self) -> Array:
+        """Ordinary passes whose mean would have the same error, shape (N,).
+
+        The variance of a pass over that of the mean, each summed over the outputs of an example:
+        the number of passes itself unless they share their early masks. Where no pass differs
+        from another it is the number of passes.
+        """
+        passes = self.num_samples_per_example.astype(np.float64)
+        if self.variance_components is None:
+            return passes
+        of_one = self.variance_components.sum(axis=0).reshape(len(self), -1).sum(axis=1)
+        of_mean = np.square(self.monte_carlo_error).reshape(len(self), -1).sum(axis=1)
+        return np.divide(of_one, of_mean, out=passes, where=of_mean > 0)
+
+    @property
+    def pass_groups(self) -> NDArray[np.intp]:
+        """Group of each pass, shape (T,): passes of one draw of stage 1 belong together."""
+        inner = prod(self.splitting[1:]) if self.splitting else 1
+        return np.arange(self.num_samples) // inner % self.group_counts.shape[0]
 
     @property
     def class_probabilities(self) -> Array:
@@ -287,6 +329,7 @@ class Prediction:
             "num_samples": self.num_samples,
             "masks": self.masks,
             "balanced": self.balanced,
+            "splitting": self.splitting,
         }
         _npz.save(Path(path), header, self._arrays())
 
@@ -302,6 +345,8 @@ class Prediction:
         if not set(arrays) <= names:
             raise DataError(f"{path} holds unknown arrays: {sorted(set(arrays) - names)}.")
         scalars = {key: header[key] for key in _SCALARS if key in header}
+        if scalars.get("splitting") is not None:
+            scalars["splitting"] = check_splitting(scalars["splitting"])
         values: dict[str, Any] = {**scalars, **arrays}
         needed = {field.name for field in fields(cls) if field.default is MISSING}
         if not needed <= set(values):
@@ -318,6 +363,10 @@ class Prediction:
                 f"`{what}` is defined for {' and '.join(tasks)}; this prediction's task is "
                 f"{self.task!r}."
             )
+
+    def _passes_like(self, values: Array) -> Array:
+        """Returns the passes of each example, to be broadcast with `values`, shape (N, ...)."""
+        return self.num_samples_per_example.reshape((-1,) + (1,) * (values.ndim - 1))
 
     def _class_field(self, name: str) -> Array:
         self._require(CLASS_TASKS, name)

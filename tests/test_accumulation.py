@@ -99,7 +99,7 @@ def test_passes_that_do_not_fit_are_refused(changes, message):
 def test_blocks_of_any_size_give_the_same_prediction(task, sizes):
     samples, variances, deterministic = draw(task)
     off = None if variances is None else variances[0]
-    accumulator = PassAccumulator(task, 23, keep_samples=True)
+    accumulator = PassAccumulator(task, (23,), keep_samples=True)
     first = 0
     for size in sizes:
         for rows in (np.array([4, 0, 2]), np.array([1, 5, 3])):
@@ -176,7 +176,7 @@ def test_maps_keep_their_axes():
 
 def test_examples_may_stop_early():
     samples, _, deterministic = draw("classification", num_samples=40)
-    accumulator = PassAccumulator("classification", 40)
+    accumulator = PassAccumulator("classification", (40,))
     accumulator.update(samples[:16], first_pass=0, rows=np.arange(6), num_examples=6)
     rows = np.array([1, 4])
     accumulator.update(samples[16:, rows], first_pass=16, rows=rows, num_examples=6)
@@ -195,7 +195,7 @@ def test_examples_may_stop_early():
 
 def test_the_error_that_stops_sampling_is_the_largest_standard_error_of_the_mean():
     samples, _, _ = draw("classification")
-    accumulator = PassAccumulator("classification", 23)
+    accumulator = PassAccumulator("classification", (23,))
     accumulator.update(samples, first_pass=0, rows=np.arange(6), num_examples=6)
     rows = np.array([5, 2])
     expected = (samples.std(axis=0, ddof=1) / np.sqrt(23)).max(axis=1)[rows]
@@ -205,7 +205,7 @@ def test_the_error_that_stops_sampling_is_the_largest_standard_error_of_the_mean
 def test_passes_are_kept_in_their_own_precision_only_when_asked():
     samples, _, deterministic = draw("classification")
     for keep in (True, False):
-        accumulator = PassAccumulator("classification", 23, keep_samples=keep)
+        accumulator = PassAccumulator("classification", (23,), keep_samples=keep)
         block = samples.astype(np.float32)
         accumulator.update(block, first_pass=0, rows=np.arange(6), num_examples=6)
         prediction = accumulator.finish(deterministic, masks="shared", balanced=True)

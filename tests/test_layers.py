@@ -14,7 +14,7 @@ ROOT = Path(mcdrop.__file__).parent
 
 # Layer: (its modules, the layers it may import besides itself).
 LAYERS = {
-    "base": (("errors", "_checks", "_npz", "_mixture", "pass_statistics"), ()),
+    "base": (("errors", "_checks", "_npz", "_mixture", "pass_statistics", "splitting"), ()),
     "weighted": (("weighted", "weighted.*"), ("base",)),
     "intervals": (("intervals", "intervals.*"), ()),
     "metrics": (("metrics", "metrics.*", "acquisition"), ("base", "weighted")),

@@ -179,7 +179,7 @@ class _Worker:
     ) -> dict[str, Prediction]:
         """Samples a chunk until T passes are done, or each example's error is small enough."""
         accumulators = [
-            PassAccumulator(task.task, self._num_samples, keep_samples=options.keep_samples)
+            PassAccumulator(task.task, (self._num_samples,), keep_samples=options.keep_samples)
             for task in tasks
         ]
         active = np.arange(len(batch))

@@ -266,8 +266,7 @@ class Problem:
 
     def _passes_of(self, chosen: NDArray[np.intp]) -> NDArray[np.bool_]:
         """Returns which passes belong to the chosen groups, shape (T,)."""
-        num_groups = self.prediction.group_counts.shape[0]
-        return np.isin(np.arange(self.prediction.num_samples) % num_groups, chosen)
+        return np.isin(self.prediction.pass_groups, chosen)
 
     def _half_mean(self, of_groups: str, of_all: str, chosen: NDArray[np.intp]) -> Array:
         """Returns the mean over the passes of the chosen groups; of all where they have none."""
