@@ -16,12 +16,27 @@ SIMPLEX_TOLERANCE = 1e-3
 
 def as_array(name: str, values: ArrayLike) -> NDArray[Any]:
     """Returns `values` as a numeric or boolean array; object and string arrays are refused."""
+    check_not_masked(name, values)
     array = np.asarray(values)
     if array.dtype.kind not in "biuf":
         raise DataError(
             f"`{name}` has dtype {array.dtype}, expected numbers. Convert it to a numeric array."
         )
     return array
+
+
+def check_not_masked(name: str, values: object) -> None:
+    """Raises DataError when a value of a NumPy masked array, or of a list of such, is masked."""
+    parts = values if isinstance(values, list | tuple) else [values]
+    if not any(isinstance(part, np.ma.MaskedArray) for part in parts):
+        return
+    masks = [np.ma.getmaskarray(np.ma.asarray(part)) for part in parts]
+    masked = sum(int(np.count_nonzero(mask)) for mask in masks)
+    if masked:
+        raise DataError(
+            f"`{name}` is a masked array with {masked} of {sum(mask.size for mask in masks)} "
+            "value(s) masked, expected none. Leave those examples out of all arrays first."
+        )
 
 
 def as_float(name: str, values: ArrayLike) -> NDArray[np.float64]:

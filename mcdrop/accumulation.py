@@ -10,7 +10,14 @@ from numpy.typing import ArrayLike, NDArray
 
 from mcdrop._checks import as_float, check_choice, check_simplex
 from mcdrop.errors import DataError
-from mcdrop.pass_statistics import NUM_GROUPS, GroupMeans, Moments, bernoulli_entropy, entropy
+from mcdrop.pass_statistics import (
+    NUM_GROUPS,
+    GroupMeans,
+    Moments,
+    bernoulli_entropy,
+    entropy,
+    says_yes,
+)
 from mcdrop.prediction import CLASS_TASKS, TASKS, Prediction
 from mcdrop.splitting import (
     NestedMoments,
@@ -232,7 +239,7 @@ def pass_entropy(task: str, probabilities: Array) -> Array:
 def _votes(task: str, probabilities: Array) -> Array:
     """Returns how many passes of a block put each class first, or said yes."""
     if task != "classification":
-        return (probabilities >= 0.5).sum(axis=0)
+        return says_yes(probabilities).sum(axis=0)
     winners = probabilities.argmax(axis=-1)
     votes = np.zeros(probabilities.shape[1:])
     flat = votes.reshape(-1, probabilities.shape[-1])

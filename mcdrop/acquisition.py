@@ -150,7 +150,8 @@ def batch_bald(
     average over that many, drawn by systematic resampling.
 
     Nats; within [0, min(log T, k log C)]: once the batch tells all T passes apart nothing is left
-    to choose by, so T should be well above exp of what the batch can tell.
+    to choose by, so T should be well above exp of what the batch can tell. An average over drawn
+    configurations can come out above that bound, and is then cut to it.
 
     Args:
         samples: Class probabilities of each pass, shape (T, N, C), with shared masks: pass t is
@@ -179,7 +180,7 @@ def batch_bald(
         2
     """
     pool = _as_pool(samples)
-    num_samples, num_examples, _ = pool.shape
+    num_samples, num_examples, num_classes = pool.shape
     count = _check_batch(k, num_examples)
     limit = check_count("num_configurations", num_configurations, minimum=1)
     generator = np.random.default_rng(check_count("seed", seed, minimum=0))
@@ -196,7 +197,9 @@ def batch_bald(
         gains.append(bounds[chosen])
         bounds[chosen] = -np.inf
         states = _extended(states, pool[:, chosen], limit, generator)
-    return BatchSelection(np.array(indices, dtype=np.intp), np.cumsum(gains))
+    # The noise of resampling adds up over the steps; the information itself stays in its range.
+    most = np.minimum(np.log(num_samples), np.arange(1, count + 1) * np.log(num_classes))
+    return BatchSelection(np.array(indices, dtype=np.intp), np.minimum(np.cumsum(gains), most))
 
 
 def covariance(samples: ArrayLike) -> FloatArray:

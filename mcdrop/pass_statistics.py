@@ -163,6 +163,14 @@ def bernoulli_entropy(probability: Array) -> Array:
     return _minus_p_log_p(probability) + _minus_p_log_p(1.0 - probability)
 
 
+def says_yes(probability: Array) -> NDArray[np.bool_]:
+    """Returns whether a yes/no outcome is predicted: a probability of exactly 0.5 says no.
+
+    So does the first largest of (1 - p, p): votes and predicted classes agree at the tie.
+    """
+    return np.asarray(probability > 0.5)
+
+
 def _minus_p_log_p(values: Array) -> Array:
     """Returns -p log p elementwise, 0 at p = 0; np.log is far faster than scipy's entr."""
     return -values * np.log(np.maximum(values, np.finfo(np.float64).tiny))

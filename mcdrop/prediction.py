@@ -125,7 +125,7 @@ class Prediction:
         """Standard error of `mean` from the finite number of passes, the shape of `mean`.
 
         It is the standard deviation over the passes divided by √T. With balanced masks the
-        passes are negatively correlated and this is an upper bound, about 1.3 to 2 times too large.
+        passes are negatively correlated and this is an upper bound, 1.1 to 2.4 times the error.
         Of passes that share their early masks it comes from the draws of stage 1 alone, the
         only independent ones: an interval takes Student's t with n_1 - 1 degrees of freedom.
         """

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from mcdrop import metrics
 from mcdrop.accumulation import PassAccumulator, from_samples, pass_entropy
 from mcdrop.errors import DataError
 
@@ -163,7 +164,20 @@ def test_votes_are_the_shares_of_passes_that_put_a_class_first():
 @pytest.mark.parametrize("task", ["binary", "multilabel"])
 def test_votes_of_yes_no_outcomes_are_the_shares_of_yes(task):
     samples, _, _ = draw(task)
-    np.testing.assert_allclose(build(task).votes, (samples >= 0.5).mean(axis=0))
+    np.testing.assert_allclose(build(task).votes, (samples > 0.5).mean(axis=0))
+
+
+@pytest.mark.parametrize("task", ["binary", "multilabel"])
+def test_votes_class_and_variation_ratio_agree_where_yes_and_no_tie(task):
+    # Two of five passes tie; a tie says no, as the first largest of (0.5, 0.5) does.
+    passes = np.array([0.5, 0.5, 0.75, 0.75, 0.0])[:, np.newaxis]
+    samples = passes if task == "binary" else passes[..., np.newaxis]
+    prediction = from_samples(samples, np.full(samples.shape[1:], 0.5), task=task)
+    assert prediction.mean.item() == 0.5
+    assert prediction.predicted_class.item() == 0
+    assert prediction.votes.item() == 0.4
+    pairs = np.stack([1 - samples, samples], axis=-1)
+    assert prediction.variation_ratio.item() == metrics.variation_ratio(pairs).item() == 0.4
 
 
 def test_maps_keep_their_axes():

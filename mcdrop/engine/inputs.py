@@ -12,7 +12,7 @@ import tensorflow as tf
 from keras import tree
 from numpy.typing import NDArray
 
-from mcdrop._checks import check_finite
+from mcdrop._checks import check_finite, check_not_masked
 from mcdrop.errors import DataError
 
 Array = NDArray[Any]
@@ -136,6 +136,7 @@ def _flat_arrays(inputs: Any, double: bool) -> list[Array]:
 
 def _as_array(path: Sequence[Any], value: Any) -> Array:
     name = "x" + "".join(f"[{part!r}]" for part in path)
+    check_not_masked(name, value)
     array = np.asarray(value)
     if array.dtype.kind == "O":
         raise DataError(

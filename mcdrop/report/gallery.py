@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mcdrop.pass_statistics import says_yes
 from mcdrop.prediction import Prediction
 from mcdrop.report import thumbnails
 from mcdrop.report.answers import VOID_LABEL, kind_of
@@ -205,9 +206,9 @@ def _labels_item(subject: _Subject, index: int) -> GalleryItem:
 
     return GalleryItem(
         label=carried(truth == 1),
-        predicted=carried(mean >= 0.5),
-        deterministic=carried(plain >= 0.5),
-        correct=bool(((mean >= 0.5) == (truth == 1)).all()),
+        predicted=carried(says_yes(mean)),
+        deterministic=carried(says_yes(plain)),
+        correct=bool((says_yes(mean) == (truth == 1)).all()),
         classes=tuple(
             ClassShare(
                 name=names[c],
