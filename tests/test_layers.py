@@ -29,7 +29,8 @@ LAYERS = {
     ),
     "engine": (("engine", "engine.*"), ("base", "prediction")),
     "predictor": (("predictor", "estimator"), ("base", "prediction", "engine")),
-    "loading": (("loading", "loading.*"), ("base",)),
+    "training": (("layers", "layers.*"), ("base", "engine")),
+    "loading": (("loading", "loading.*"), ("base", "training")),
     "demo": (("demo",), ("loading",)),
     "cli": (
         ("cli", "cli.*", "__main__"),
@@ -39,7 +40,7 @@ LAYERS = {
         ),
     ),
 }
-LAYERS_WITH_KERAS = ("engine", "predictor", "loading", "demo")
+LAYERS_WITH_KERAS = ("engine", "predictor", "training", "loading", "demo")
 FIGURES = "report.figures"
 
 

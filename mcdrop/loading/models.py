@@ -62,6 +62,8 @@ def _restore(file: Path, *, compiled: bool) -> Any:
     """Loads the model in safe mode; what Keras warns of concerns its optimizer alone."""
     import keras
 
+    import mcdrop.layers  # noqa: F401 (so that Keras knows the classes of a file that holds them)
+
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
         return keras.saving.load_model(file, safe_mode=True, compile=compiled)
