@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
-from mcdrop import _npz
 from mcdrop._checks import as_float, check_number
 from mcdrop._mixture import mixture_quantile
 from mcdrop.errors import DataError
+from mcdrop.files import Kind, npz
 from mcdrop.pass_statistics import entropy, jackknife, leave_group_out
 from mcdrop.splitting import Splitting, check_splitting, levels_of, variance_of_mean
 
@@ -26,9 +26,11 @@ TASKS = ("classification", "binary", "multilabel", "regression", "gaussian")
 """softmax; one sigmoid; independent sigmoids; plain outputs; a mean with a (log-)variance."""
 
 CLASS_TASKS = TASKS[:3]
+FORMAT = "mcdrop.Prediction"
 FORMAT_VERSION = 1
+SAVED_PREDICTION = Kind("a saved prediction", lambda path: npz.holds(path, FORMAT))
 _SCALARS = ("task", "num_samples", "masks", "balanced", "splitting")
-_EXAMPLE_AXIS = dict.fromkeys(
+EXAMPLE_AXIS = dict.fromkeys(
     (
         "group_means",
         "group_counts",
@@ -39,6 +41,7 @@ _EXAMPLE_AXIS = dict.fromkeys(
     ),
     1,
 )
+"""Fields whose examples are on another axis than 0, and which."""
 
 Array = NDArray[Any]
 
@@ -300,7 +303,7 @@ class Prediction:
         chosen = np.asarray(indices)
         changes: dict[str, Any] = {}
         for name, value in self._arrays().items():
-            changes[name] = value[:, chosen] if name in _EXAMPLE_AXIS else value[chosen]
+            changes[name] = value[:, chosen] if name in EXAMPLE_AXIS else value[chosen]
         return replace(self, **changes)
 
     def to_frame(self) -> pd.DataFrame:
@@ -320,18 +323,18 @@ class Prediction:
 
         return _frames.of_prediction(self)
 
-    def save(self, path: str | Path) -> None:
-        """Writes the prediction to an `.npz` file, whole or not at all, without pickles."""
-        header = {
-            "format": "mcdrop.Prediction",
-            "version": FORMAT_VERSION,
-            "task": self.task,
-            "num_samples": self.num_samples,
-            "masks": self.masks,
-            "balanced": self.balanced,
-            "splitting": self.splitting,
-        }
-        _npz.save(Path(path), header, self._arrays())
+    def save(self, path: str | Path, *, force: bool = False) -> None:
+        """Writes the prediction to an `.npz` file, whole or not at all, without pickles.
+
+        Args:
+            path: File to write; folders that are missing are made.
+            force: Whether to replace a saved prediction that is already there.
+
+        Raises:
+            DataError: The file exists and `force` is not set, it is no saved prediction, or it
+                cannot be written.
+        """
+        npz.save(Path(path), header_of(self), self._arrays(), SAVED_PREDICTION, force=force)
 
     @classmethod
     def load(cls, path: str | Path) -> Prediction:
@@ -340,7 +343,7 @@ class Prediction:
         Raises:
             DataError: The file is missing, damaged, or not a saved prediction.
         """
-        header, arrays = _npz.load(Path(path), "mcdrop.Prediction", FORMAT_VERSION)
+        header, arrays = npz.load(Path(path), FORMAT, FORMAT_VERSION)
         names = {field.name for field in fields(cls)}
         if not set(arrays) <= names:
             raise DataError(f"{path} holds unknown arrays: {sorted(set(arrays) - names)}.")
@@ -393,12 +396,18 @@ class Prediction:
         return jackknife(raw, left_entropy - left_expected, self.group_counts)
 
 
+def header_of(prediction: Prediction) -> dict[str, Any]:
+    """Returns what a saved prediction holds besides its arrays."""
+    scalars = {name: getattr(prediction, name) for name in _SCALARS}
+    return {"format": FORMAT, "version": FORMAT_VERSION} | scalars
+
+
 def concatenate(predictions: Sequence[Prediction]) -> Prediction:
     """Joins predictions of consecutive examples, made with the same settings, into one."""
     first = predictions[0]
     changes: dict[str, Any] = {}
     for name in first._arrays():
         parts = [getattr(prediction, name) for prediction in predictions]
-        changes[name] = np.concatenate(parts, axis=_EXAMPLE_AXIS.get(name, 0))
+        changes[name] = np.concatenate(parts, axis=EXAMPLE_AXIS.get(name, 0))
     changes["num_samples"] = max(prediction.num_samples for prediction in predictions)
     return replace(first, **changes)

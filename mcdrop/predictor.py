@@ -202,7 +202,9 @@ class MCDropout:
         for predictions in run.predictions(self._task, options, progress):
             yield _unwrap(predictions)
 
-    def export(self, path: str | Path, *, num_samples: int = 50, seed: int = 0) -> None:
+    def export(
+        self, path: str | Path, *, num_samples: int = 50, seed: int = 0, force: bool = False
+    ) -> None:
         """Writes a SavedModel that returns mean, variance and uncertainty, for TensorFlow Serving.
 
         Its `serving_default` signature takes the model's inputs by name and returns `mean`,
@@ -211,12 +213,14 @@ class MCDropout:
         example 0, so an answer is a function of the request, however a server batches it.
 
         Args:
-            path: Directory to write; it must not exist.
+            path: Directory to write; folders that are missing above it are made.
             num_samples: T >= 2 passes, fixed in the file.
             seed: Whole number from 0 below 2**64, fixed in the file.
+            force: Whether to replace a directory every file of which mcdrop wrote.
 
         Raises:
-            DataError: `path` exists, or an argument is out of range.
+            DataError: `path` exists and `force` is not set or does not cover it, it cannot be
+                written, or an argument is out of range.
             ModelError: The model has several predictions, or inputs of unknown shape.
         """
         from mcdrop.engine import export
@@ -227,9 +231,10 @@ class MCDropout:
             self._model,
             self._samplers[0],
             self._task,
-            Path(path),
+            path,
             num_samples=num_samples,
             seed=seed,
+            force=force,
         )
 
     def _open(

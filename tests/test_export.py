@@ -32,8 +32,20 @@ def serve(path, x):
 
 
 def test_an_existing_path_is_refused(tmp_path):
-    with pytest.raises(DataError, match="exists already"):
+    (tmp_path / "mine").touch()
+    with pytest.raises(DataError, match="exists"):
         MCDropout(build()).export(tmp_path)
+    with pytest.raises(DataError, match=r"did not write \(mine\)"):
+        MCDropout(build()).export(tmp_path, force=True)
+
+
+def test_a_saved_model_is_replaced_with_force(tmp_path, x):
+    MCDropout(build()).export(tmp_path / "model", num_samples=2)
+    MCDropout(build()).export(tmp_path / "model", num_samples=3, force=True)
+    assert serve(tmp_path / "model", x)["mean"].shape == (7, 3)
+    (tmp_path / "model" / "assets" / "mine").touch()
+    with pytest.raises(DataError, match=r"did not write \(assets/mine\)"):
+        MCDropout(build()).export(tmp_path / "model", force=True)
 
 
 def test_a_disk_that_is_full_is_told(tmp_path, monkeypatch):

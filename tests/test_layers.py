@@ -14,7 +14,10 @@ ROOT = Path(mcdrop.__file__).parent
 
 # Layer: (its modules, the layers it may import besides itself).
 LAYERS = {
-    "base": (("errors", "_checks", "_npz", "_mixture", "pass_statistics", "splitting"), ()),
+    "base": (
+        ("errors", "_checks", "_mixture", "pass_statistics", "splitting", "files", "files.*"),
+        (),
+    ),
     "weighted": (("weighted", "weighted.*"), ("base",)),
     "intervals": (("intervals", "intervals.*"), ()),
     "metrics": (("metrics", "metrics.*", "acquisition"), ("base", "weighted")),

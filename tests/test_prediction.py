@@ -1,5 +1,6 @@
 """The result of sampling: its uncertainties, quantiles, files and tables."""
 
+import errno
 import warnings
 from dataclasses import fields, replace
 
@@ -7,12 +8,12 @@ import numpy as np
 import pytest
 from scipy import optimize, stats
 
-from mcdrop import _npz
 from mcdrop._mixture import mixture_quantile
 from mcdrop.accumulation import from_samples
 from mcdrop.errors import DataError
+from mcdrop.files import npz
 from mcdrop.pass_statistics import bernoulli_entropy, entropy
-from mcdrop.prediction import Prediction, concatenate
+from mcdrop.prediction import SAVED_PREDICTION, Prediction, concatenate
 
 TASKS = ["classification", "binary", "multilabel", "regression", "gaussian"]
 
@@ -325,7 +326,7 @@ def test_files_of_other_kinds_are_refused(tmp_path):
 
 def test_a_file_of_a_newer_version_is_refused(tmp_path):
     path = tmp_path / "file.npz"
-    _npz.save(path, {"format": "mcdrop.Prediction", "version": 99}, {})
+    npz.save(path, {"format": "mcdrop.Prediction", "version": 99}, {}, SAVED_PREDICTION)
     with pytest.raises(DataError, match="format version 99"):
         Prediction.load(path)
 
@@ -333,13 +334,14 @@ def test_a_file_of_a_newer_version_is_refused(tmp_path):
 def test_a_header_or_arrays_of_another_content_are_refused(tmp_path):
     path = tmp_path / "file.npz"
     header = {"format": "mcdrop.Prediction", "version": 1}
-    _npz.save(path, header, {"surprise": np.ones(2)})
+    npz.save(path, header, {"surprise": np.ones(2)}, SAVED_PREDICTION)
     with pytest.raises(DataError, match="surprise"):
         Prediction.load(path)
-    _npz.save(path, header, {"mean": np.ones(2)})
+    npz.save(path, header, {"mean": np.ones(2)}, SAVED_PREDICTION, force=True)
     with pytest.raises(DataError, match="lacks"):
         Prediction.load(path)
-    _npz.save(path, header | {"task": "regression", "num_samples": 3}, {"mean": np.ones(2)})
+    header |= {"task": "regression", "num_samples": 3}
+    npz.save(path, header, {"mean": np.ones(2)}, SAVED_PREDICTION, force=True)
     with pytest.raises(DataError, match="lacks"):
         Prediction.load(path)
 
@@ -359,11 +361,11 @@ def test_a_failed_save_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatc
 
     def fail(file, **arrays):
         file.write(b"half")
-        raise OSError("disk full")
+        raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(np, "savez_compressed", fail)
-    with pytest.raises(OSError, match="disk full"):
-        draw_prediction("classification").save(path)
+    with pytest.raises(DataError, match=r"npz cannot be written: no space left on device\."):
+        draw_prediction("classification").save(path, force=True)
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
 

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from mcdrop.cli.outputs import check_output, unfinished
-from mcdrop.cli.report import OWNED, tell
+from mcdrop.cli.report import tell
 from mcdrop.cli.terminal import Terminal
 from mcdrop.cli.work import (
     check_passes,
     check_source,
+    claim_output,
     open_examples,
     read_labels,
     sample,
@@ -23,22 +23,23 @@ from mcdrop.cli.work import (
 from mcdrop.errors import DataError, McdropError
 from mcdrop.evaluation import Evaluation, evaluate
 from mcdrop.loading.models import check_model_file
+from mcdrop.report.writing import REPORT
 
 
 def run(options: Namespace, terminal: Terminal) -> None:
     """Samples one model after the other and writes the comparison."""
     check_passes(options)
-    check_output(options.output, force=options.force, owned=OWNED)
     names = name_models(options.models)
     for path in options.models:
         check_model_file(path)
     check_source(options.data)
-    evaluations = {
-        name: _evaluate(name, path, options, terminal)
-        for name, path in zip(names, options.models, strict=True)
-    }
-    with unfinished(options.output) as draft:
-        _write(draft, evaluations, options)
+    with claim_output(options, REPORT) as output:
+        evaluations = {
+            name: _evaluate(name, path, options, terminal)
+            for name, path in zip(names, options.models, strict=True)
+        }
+        with output.draft() as draft:
+            _write(draft, evaluations, options)
     for name, evaluation in evaluations.items():
         terminal.say(f"{name}\n{evaluation.to_text()}\n")
     tell(options.output, terminal)

@@ -6,9 +6,17 @@ import time
 from argparse import Namespace
 
 from mcdrop.cli import report
-from mcdrop.cli.outputs import check_output, unfinished
 from mcdrop.cli.terminal import Terminal, import_keras
-from mcdrop.cli.work import check_passes, open_examples, read_labels, sample, wrap
+from mcdrop.cli.work import (
+    check_passes,
+    claim_output,
+    open_examples,
+    read_labels,
+    sample,
+    wrap,
+)
+from mcdrop.files import Output
+from mcdrop.report.writing import REPORT
 
 MODEL_NAME = "digits.keras"
 
@@ -16,7 +24,11 @@ MODEL_NAME = "digits.keras"
 def run(options: Namespace, terminal: Terminal) -> None:
     """Trains the model, samples it on held-out digits, and writes model and report."""
     check_passes(options)
-    check_output(options.output, force=options.force, owned=report.OWNED)
+    with claim_output(options, REPORT) as output:
+        _train_and_report(options, output, terminal)
+
+
+def _train_and_report(options: Namespace, output: Output, terminal: Terminal) -> None:
     import_keras(verbose=terminal.verbose)
     from mcdrop.demo import train_digits_model
     from mcdrop.evaluation import evaluate
@@ -31,7 +43,7 @@ def run(options: Namespace, terminal: Terminal) -> None:
     seconds = time.monotonic() - started
     evaluation = evaluate(prediction, read_labels(examples, prediction))
     context = report.make_context(mc, settings, seconds)
-    with unfinished(options.output) as draft:
+    with output.draft() as draft:
         report.write(draft, evaluation, examples, context)
         model.save(draft / MODEL_NAME)
     terminal.say(evaluation.to_text())

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from argparse import Namespace
 
-from mcdrop.cli.outputs import check_output, unfinished
 from mcdrop.cli.terminal import Terminal
-from mcdrop.cli.work import check_passes, wrap_model
-
-OWNED = ("assets", "fingerprint.pb", "saved_model.pb", "variables")
+from mcdrop.cli.work import check_passes, claim_output, wrap_model
+from mcdrop.files import Kind
+from mcdrop.loading.models import check_model_file
 
 
 def run(options: Namespace, terminal: Terminal) -> None:
     """Writes the SavedModel."""
     check_passes(options)
-    check_output(options.output, force=options.force, owned=OWNED)
-    mc = wrap_model(options.model, options, terminal)
-    with unfinished(options.output) as draft:
-        mc.export(draft, num_samples=options.samples, seed=options.seed)
+    check_model_file(options.model)
+    with claim_output(options, Kind("a SavedModel")) as output:
+        mc = wrap_model(options.model, options, terminal)
+        with output.draft() as draft:
+            mc.export(draft, num_samples=options.samples, seed=options.seed)
     terminal.say(f"The SavedModel is in {options.output}.")
     terminal.result(
         {"output": str(options.output), "num_samples": options.samples, "seed": options.seed}

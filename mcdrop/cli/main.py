@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shlex
 import signal
 import sys
 import traceback
 from argparse import Namespace
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from importlib import import_module
-from typing import Any
 
 from mcdrop.cli.parser import build_parser
 from mcdrop.cli.terminal import Terminal
 from mcdrop.errors import McdropError
+from mcdrop.files import Stopped
+from mcdrop.files.signals import stopping_raises
 
-DONE, FAILED, INTERRUPTED, TERMINATED = 0, 1, 130, 143
+DONE, FAILED = 0, 1
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -27,8 +27,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: Arguments without the program's name; None takes those of the process.
 
     Returns:
-        0 when done, 1 after an error told in one line, 130 after Ctrl-C. Wrong usage exits
-        with status 2 from within.
+        0 when done, 1 after an error told in one line, 128 and the signal's number after Ctrl-C
+        (130) and other requests to stop. Wrong usage exits with status 2 from within.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     options = build_parser().parse_args(arguments)
@@ -36,15 +36,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     flags = {name: getattr(options, name, False) for name in ("quiet", "verbose", "json")}
     terminal = Terminal(**flags)
     try:
-        with _termination_unwinds(), terminal.warnings_shown():
+        with stopping_raises(), terminal.warnings_shown():
             _run(options, terminal)
         sys.stdout.flush()
     except BrokenPipeError:
         # The reader of a pipe left, as `head` does; nothing more can be written to it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except KeyboardInterrupt:
-        terminal.error("interrupted; nothing was written.")
-        return INTERRUPTED
+    except KeyboardInterrupt as stop:
+        number = stop.number if isinstance(stop, Stopped) else signal.SIGINT
+        word = "interrupted" if number == signal.SIGINT else "terminated"
+        terminal.error(f"{word}; nothing was written.")
+        return 128 + number
     except (McdropError, OSError, MemoryError) as error:
         if isinstance(error, OSError) and error.errno is None:
             raise  # not the system's word, but another package's way to report a defect
@@ -68,21 +70,3 @@ def _describe(error: Exception) -> str:
         place = f"{error.filename}: " if error.filename else ""
         return f"{place}{os.strerror(error.errno or 0).lower()}."
     return str(error)
-
-
-@contextlib.contextmanager
-def _termination_unwinds() -> Iterator[None]:
-    """Lets a request to terminate clean up unfinished files as Ctrl-C does."""
-
-    def stop(number: int, frame: Any) -> None:
-        raise SystemExit(TERMINATED)
-
-    try:
-        before = signal.signal(signal.SIGTERM, stop)
-    except ValueError:  # not in the main thread, where signals cannot be handled
-        yield
-        return
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from argparse import Namespace
 
-from mcdrop.cli.outputs import check_output, unfinished
 from mcdrop.cli.terminal import Terminal
 from mcdrop.cli.work import (
     check_passes,
     check_source,
     choose_output,
+    claim_output,
     open_examples,
     try_out,
     wrap_model,
 )
-from mcdrop.cli.writers import check_suffix, open_writer
+from mcdrop.cli.writers import kind_of_file, open_writer
+from mcdrop.files import Output
+from mcdrop.loading.models import check_model_file
 from mcdrop.loading.rows import rows_at_once
 from mcdrop.prediction import Prediction
 
@@ -22,16 +24,21 @@ from mcdrop.prediction import Prediction
 def run(options: Namespace, terminal: Terminal) -> None:
     """Samples the data block by block and writes each batch of predictions at once."""
     check_passes(options)
-    check_suffix(options.output)
-    check_output(options.output, force=options.force)
+    kind = kind_of_file(options.output)
+    check_model_file(options.model)
     check_source(options.data)
+    with claim_output(options, kind) as output:
+        _predict(options, output, terminal)
+
+
+def _predict(options: Namespace, output: Output, terminal: Terminal) -> None:
     mc = wrap_model(options.model, options, terminal)
     examples = open_examples(options.data, mc.model, options, terminal)
     trial = try_out(mc, examples, options)
     count = len(examples.fitted)
     with (
         terminal.progress("Predicting") as progress,
-        unfinished(options.output) as draft,
+        output.draft() as draft,
         open_writer(draft, count) as writer,
     ):
         for predictions in mc.predict_batches(

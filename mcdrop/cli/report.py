@@ -8,12 +8,12 @@ from argparse import Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mcdrop.cli.outputs import check_output, unfinished
 from mcdrop.cli.terminal import Terminal
 from mcdrop.cli.work import (
     Examples,
     check_passes,
     check_source,
+    claim_output,
     open_examples,
     read_labels,
     sample,
@@ -22,17 +22,14 @@ from mcdrop.cli.work import (
     wrap_model,
 )
 from mcdrop.evaluation import Evaluation, evaluate
+from mcdrop.files import Output
+from mcdrop.loading.models import check_model_file
 from mcdrop.prediction import Prediction
 from mcdrop.report.context import ReportContext, check_class_names
+from mcdrop.report.writing import REPORT
 
 if TYPE_CHECKING:
     from mcdrop.report import Recalibration
-
-OWNED = (
-    *("index.html", "report.json", "predictions.parquet", "figures"),
-    *("calibrator.json", "digits.keras"),
-)
-"""Names of the files that a folder with a report may hold and be replaced with --force."""
 
 
 def run(options: Namespace, terminal: Terminal) -> None:
@@ -40,10 +37,17 @@ def run(options: Namespace, terminal: Terminal) -> None:
     from mcdrop.cli import recalibration
 
     check_passes(options)
-    check_output(options.output, force=options.force, owned=OWNED)
     recalibration.check_options(options)
+    check_model_file(options.model)
     for source in filter(None, (options.data, options.ood, options.calibration_data)):
         check_source(source)
+    with claim_output(options, REPORT) as output:
+        _report(options, output, terminal)
+
+
+def _report(options: Namespace, output: Output, terminal: Terminal) -> None:
+    from mcdrop.cli import recalibration
+
     mc = wrap_model(options.model, options, terminal)
     examples = open_examples(options.data, mc.model, options, terminal)
     trial = try_out(mc, examples, options)
@@ -63,7 +67,7 @@ def run(options: Namespace, terminal: Terminal) -> None:
     repaired = fitted.repair(prediction) if fitted is not None else None
     context = make_context(mc, options, seconds)
     result: dict[str, Any] = {"output": str(options.output), "evaluation": evaluation.to_dict()}
-    with unfinished(options.output) as draft:
+    with output.draft() as draft:
         write(draft, evaluation, examples, context, strangers=strangers, repaired=repaired)
         if fitted is not None:
             fitted.save(draft)

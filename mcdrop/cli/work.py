@@ -8,6 +8,7 @@ import platform
 import sys
 from argparse import Namespace
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 from mcdrop._checks import check_count
 from mcdrop.cli.terminal import Terminal, import_keras
 from mcdrop.errors import DataError, ModelError
+from mcdrop.files import Kind, Output, claim
 from mcdrop.loading import Data, DataOptions, ImageOptions, fit_to_model, load_model, open_data
 from mcdrop.loading.matching import image_channels, pixel_hint
 from mcdrop.loading.models import check_model_file
@@ -140,6 +142,20 @@ def class_names(given: Sequence[str] | None) -> tuple[str, ...] | None:
         lines = Path(given[0]).read_text(encoding="utf-8").splitlines()
         return tuple(line.strip() for line in lines if line.strip())
     return tuple(given)
+
+
+def claim_output(options: Namespace, kind: Kind) -> AbstractContextManager[Output]:
+    """Claims --output for a command, so that it cannot fail after the work for it; see `claim`."""
+    return claim(options.output, kind, force=options.force, inputs=_input_paths(options))
+
+
+def _input_paths(options: Namespace) -> list[Path]:
+    """Returns every path that a command reads, or may read: a name is no path, and not there."""
+    found: list[Any] = [*getattr(options, "models", ()), *getattr(options, "imports", ())]
+    found += getattr(options, "class_names", None) or ()
+    for name in ("model", "data", "labels", "ood", "calibration_data"):
+        found.append(getattr(options, name, None))
+    return [Path(path) for path in found if path is not None]
 
 
 def check_passes(options: Namespace) -> None:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import zipfile
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import IO, Any, Protocol, Self
 
 import numpy as np
 
 from mcdrop.errors import DataError
-from mcdrop.prediction import FORMAT_VERSION, Prediction
+from mcdrop.files import Kind
+from mcdrop.prediction import EXAMPLE_AXIS, SAVED_PREDICTION, Prediction, header_of
+
+_FIRST_COLUMN = "example"
 
 ROW_GROUP = 16384
 """Rows of a Parquet row group: small enough for memory, large enough to be read fast."""
@@ -36,23 +41,43 @@ class Writer(Protocol):
 
 
 def open_writer(path: Path, num_examples: int) -> Writer:
-    """Returns the writer for the suffix of `path`.
-
-    Raises:
-        DataError: The suffix is none of .parquet, .csv and .npz.
-    """
-    check_suffix(path)
+    """Returns the writer for the suffix of `path`, as `kind_of_file` checked it."""
     if path.suffix == ".npz":
         return NpzWriter(path, num_examples)
     return ParquetWriter(path) if path.suffix == ".parquet" else CsvWriter(path)
 
 
-def check_suffix(path: Path) -> None:
-    """Raises DataError unless there is a writer for the suffix of `path`."""
-    if path.suffix not in (".parquet", ".csv", ".npz"):
+def kind_of_file(path: Path) -> Kind:
+    """Returns the kind of output that the suffix of `path` asks for.
+
+    Raises:
+        DataError: There is no writer for the suffix.
+    """
+    kinds = {
+        ".parquet": Kind("a table of predictions", _is_parquet_of_predictions),
+        ".csv": Kind("a table of predictions", _is_csv_of_predictions),
+        ".npz": SAVED_PREDICTION,
+    }
+    if path.suffix not in kinds:
         raise DataError(
             f"{path} ends in {path.suffix or 'no suffix'!r}, expected .parquet, .csv or .npz."
         )
+    return kinds[path.suffix]
+
+
+def _is_csv_of_predictions(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(len(_FIRST_COLUMN) + 1).decode("latin-1") == f"{_FIRST_COLUMN},"
+
+
+def _is_parquet_of_predictions(path: Path) -> bool:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        return pq.read_schema(path).names[:1] == [_FIRST_COLUMN]
+    except (pa.ArrowException, OSError):
+        return False
 
 
 class CsvWriter:
@@ -125,26 +150,18 @@ class NpzWriter:
         self._path = path
         self._num_examples = num_examples
         self._count = 0
-        self._drafts: dict[str, Path] = {}
+        self._drafts: dict[str, _Draft] = {}
         self._header: dict[str, Any] = {}
 
     def write(self, prediction: Prediction) -> None:
         """Appends a batch."""
-        stop = self._count + len(prediction)
         for field in fields(prediction):
             value = getattr(prediction, field.name)
             if isinstance(value, np.ndarray):
-                self._write_array(field.name, value, slice(self._count, stop))
+                self._write_array(field.name, value, self._count)
         passes = max(prediction.num_samples, self._header.get("num_samples", 0))
-        self._header = {
-            "format": "mcdrop.Prediction",
-            "version": FORMAT_VERSION,
-            "task": prediction.task,
-            "num_samples": passes,
-            "masks": prediction.masks,
-            "balanced": prediction.balanced,
-        }
-        self._count = stop
+        self._header = header_of(prediction) | {"num_samples": passes}
+        self._count += len(prediction)
 
     def __enter__(self) -> Self:
         """Returns the writer."""
@@ -157,24 +174,58 @@ class NpzWriter:
                 with archive.open("header.npy", "w") as file:
                     np.lib.format.write_array(file, np.array(json.dumps(self._header)))
                 for name, draft in self._drafts.items():
-                    archive.write(draft, f"{name}.npy")
+                    archive.write(draft.path, f"{name}.npy")
         for draft in self._drafts.values():
-            draft.unlink()
+            draft.path.unlink()
 
-    def _write_array(self, name: str, value: Any, rows: slice) -> None:
-        # Statistics of groups of passes have the groups on axis 0 and the examples on axis 1.
-        axis = 1 if name.startswith("group_") else 0
+    def _write_array(self, name: str, value: Any, start: int) -> None:
+        parts = value if EXAMPLE_AXIS.get(name) else value[np.newaxis]
         draft = self._drafts.get(name)
         if draft is None:
-            draft = self._drafts[name] = self._path.with_name(f"{name}.npy")
-            shape = (*value.shape[:axis], self._num_examples, *value.shape[axis + 1 :])
-            np.lib.format.open_memmap(draft, "w+", value.dtype, shape).flush()
-        # Mapped anew for each batch, so that written pages do not stay in memory.
-        array = np.lib.format.open_memmap(draft, "r+")
-        array[(slice(None),) * axis + (rows,)] = value
+            shape = (*parts.shape[:1], self._num_examples, *parts.shape[2:])
+            shape = shape if parts is value else shape[1:]
+            draft = self._drafts[name] = _Draft.make(self._path.parent, name, value.dtype, shape)
+        row_bytes = draft.dtype.itemsize * int(np.prod(parts.shape[2:], dtype=np.int64))
+        # Plain writing, not a memory map: a full disk is then an error, and not the process's end.
+        with draft.path.open("r+b") as file:
+            for group, part in enumerate(parts):
+                file.seek(draft.start + (group * self._num_examples + start) * row_bytes)
+                file.write(np.ascontiguousarray(part, draft.dtype).data)
+
+
+@dataclass(frozen=True)
+class _Draft:
+    """An `.npy` file of known shape that is filled piece by piece; its values begin at `start`."""
+
+    path: Path
+    dtype: np.dtype[Any]
+    start: int
+
+    @classmethod
+    def make(cls, folder: Path, name: str, dtype: np.dtype[Any], shape: tuple[int, ...]) -> _Draft:
+        path = folder / f"{name}.npy"
+        description = np.lib.format.dtype_to_descr(dtype)
+        header = {"descr": description, "fortran_order": False, "shape": shape}
+        with path.open("wb") as file:
+            np.lib.format.write_array_header_1_0(file, header)
+            start = file.tell()
+            _reserve(file, start + dtype.itemsize * int(np.prod(shape, dtype=np.int64)))
+        return cls(path, dtype, start)
+
+
+def _reserve(file: IO[bytes], size: int) -> None:
+    """Takes the space of a file at once, so that a full disk is told before the long run."""
+    file.flush()
+    file.truncate(size)
+    if hasattr(os, "posix_fallocate") and size:
+        try:
+            os.posix_fallocate(file.fileno(), 0, size)
+        except OSError as error:
+            if error.errno not in (errno.EINVAL, errno.EOPNOTSUPP):  # it cannot be told there
+                raise
 
 
 def _numbered_frame(prediction: Prediction, first: int) -> Any:
     frame = prediction.to_frame()
-    frame.insert(0, "example", np.arange(first, first + len(prediction)))
+    frame.insert(0, _FIRST_COLUMN, np.arange(first, first + len(prediction)))
     return frame

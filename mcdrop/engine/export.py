@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,6 +16,7 @@ from mcdrop.engine.sampling import Sampler
 from mcdrop.engine.tasks import OutputTask, Task, resolve
 from mcdrop.engine.tracing import Program
 from mcdrop.errors import DataError, ModelError
+from mcdrop.files import Kind, claim
 from mcdrop.prediction import CLASS_TASKS
 
 Tensor = Any
@@ -26,12 +24,27 @@ Tensor = Any
 _SLICE = 8
 
 
+SAVED_MODEL = Kind("a SavedModel")
+
+
 def write(
-    model: Any, sampler: Sampler, task: Task, path: Path, *, num_samples: int, seed: int
+    model: Any,
+    sampler: Sampler,
+    task: Task,
+    path: str | Path,
+    *,
+    num_samples: int,
+    seed: int,
+    force: bool,
 ) -> None:
     """Writes the SavedModel; see `MCDropout.export`."""
-    if path.exists():
-        raise DataError(f"{path} exists already. Choose another directory, or remove it.")
+    with claim(path, SAVED_MODEL, force=force) as output:
+        archive = _make_archive(model, sampler, task, num_samples, seed)
+        with output.draft() as draft:
+            _write_out(archive, draft)
+
+
+def _make_archive(model: Any, sampler: Sampler, task: Task, num_samples: int, seed: int) -> Any:
     names, specs, structure = _signature(model)
     with model_errors("The model fails while it is traced"):
         program = sampler.portable_program(specs, structure)
@@ -53,17 +66,16 @@ def write(
         for name, spec in zip(names, specs, strict=True)
     ]
     archive.add_endpoint("serve", serve, input_signature=signature)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
+    return archive
+
+
+def _write_out(archive: Any, path: Path) -> None:
     try:
-        archive.write_out(str(temporary / "model"), verbose=False)
-        os.replace(temporary / "model", path)
+        archive.write_out(str(path), verbose=False)
     except (tf.errors.ResourceExhaustedError, tf.errors.OutOfRangeError) as error:
         # The reason stands between the name of a file and that of an operation.
         reason = error.message.rsplit("; ", 1)[-1].split(" [Op:")[0].lower()
         raise DataError(f"The SavedModel cannot be written: {reason}.") from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _signature(model: Any) -> tuple[list[str], list[tf.TensorSpec], Any]:

@@ -9,8 +9,8 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
-from mcdrop._npz import atomic_write
 from mcdrop.errors import DataError
+from mcdrop.files import Kind, replaced
 
 Value = TypeVar("Value")
 
@@ -26,11 +26,16 @@ class Calibrator:
     is; `transform` applies the fitted numbers.
     """
 
-    def save(self, path: str | os.PathLike[str]) -> None:
+    def save(self, path: str | os.PathLike[str], *, force: bool = False) -> None:
         """Writes settings and fitted numbers to a JSON file, exactly; no pickle.
 
         Args:
-            path: File to write; folders that are missing are made, an old file is replaced.
+            path: File to write; folders that are missing are made.
+            force: Whether to replace a saved calibrator that is already there.
+
+        Raises:
+            DataError: The file exists and `force` is not set, it is no saved calibrator, or it
+                cannot be written.
         """
         content = {field.name: _encode(getattr(self, field.name)) for field in fields(self)}
         document = {
@@ -39,8 +44,9 @@ class Calibrator:
             "kind": type(self).__name__,
             "fields": content,
         }
-        with atomic_write(Path(path)) as file:
-            file.write(json.dumps(document, indent=1, allow_nan=False).encode())
+        text = json.dumps(document, indent=1, allow_nan=False)
+        with replaced(path, SAVED_CALIBRATOR, force=force) as draft:
+            draft.write_text(text, encoding="utf-8")
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:
@@ -99,6 +105,17 @@ def read(path: str | os.PathLike[str]) -> tuple[str, dict[str, Any]]:
     if not isinstance(kind, str) or not isinstance(content, dict):
         raise DataError(f"{path} is damaged: it has no kind or no fields. Fit and save it again.")
     return kind, {name: _decode(value) for name, value in content.items()}
+
+
+def _is_calibrator(path: Path) -> bool:
+    try:
+        read(path)
+    except DataError:
+        return False
+    return True
+
+
+SAVED_CALIBRATOR = Kind("a saved calibrator", _is_calibrator)
 
 
 def _encode(value: Any) -> Any:

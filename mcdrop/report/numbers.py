@@ -64,12 +64,3 @@ def plain(value: Any) -> Any:
     if isinstance(value, np.integer):
         return int(value)
     return value
-
-
-def is_report(text: str) -> bool:
-    """Returns whether a JSON text is one that a report left, of whatever version."""
-    try:
-        found = json.loads(text)
-    except ValueError:
-        return False
-    return isinstance(found, dict) and found.get("format") in (FORMAT, COMPARISON_FORMAT)

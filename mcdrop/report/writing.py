@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from mcdrop.errors import DataError
+from mcdrop.files import Kind, claim
 from mcdrop.prediction import Prediction
 from mcdrop.report.context import ReportContext
 
@@ -25,6 +21,7 @@ if TYPE_CHECKING:
     from mcdrop.report.recalibration import Recalibration
 
 PAGE, NUMBERS, TABLE, FIGURES = "index.html", "report.json", "predictions.parquet", "figures"
+REPORT = Kind("a report")
 
 
 def write(
@@ -41,7 +38,8 @@ def write(
     """Writes the report on one model to a directory.
 
     The directory holds `index.html`, one self-contained page that opens without a network;
-    `report.json`, its numbers; `predictions.parquet`, one row an example; and `figures`.
+    `report.json`, its numbers; `predictions.parquet`, one row an example; `figures`; and
+    `mcdrop-files.json`, the list by which mcdrop knows its own files when it replaces them.
 
     Args:
         evaluation: What `mcdrop.evaluate` returned.
@@ -57,8 +55,9 @@ def write(
         The path of the page.
 
     Raises:
-        DataError: The directory exists and `force` is not set, or it is no report; images,
-            names, the foreign or the repaired prediction do not fit the evaluation.
+        DataError: The directory exists and `force` is not set, it holds files that mcdrop did
+            not write, or it cannot be written; images, names, the foreign or the repaired
+            prediction do not fit the evaluation.
 
     Example:
         >>> import mcdrop, tempfile
@@ -66,29 +65,29 @@ def write(
         >>> prediction = mcdrop.from_samples(passes, passes.mean(axis=0), task="classification")
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     page = write(mcdrop.evaluate(prediction, [0, 1]), f"{folder}/report")
-        ...     page.name, sorted(item.name for item in page.parent.iterdir())
-        ('index.html', ['figures', 'index.html', 'predictions.parquet', 'report.json'])
+        ...     page.name, sorted(item.name for item in page.parent.glob("*.json"))
+        ('index.html', ['mcdrop-files.json', 'report.json'])
     """
-    target = check_target(path, force=force)
-    # Matplotlib and seaborn take seconds to import: bad arguments should not wait for them.
-    from mcdrop.report.building import build
+    with claim(path, REPORT, force=force) as output:
+        # Matplotlib and seaborn take seconds to import: bad arguments should not wait for them.
+        from mcdrop.report.building import build
 
-    content = build(
-        evaluation,
-        x=x,
-        class_names=class_names,
-        out_of_distribution=out_of_distribution,
-        recalibration=recalibration,
-        context=context,
-    )
-    from mcdrop.report import numbers, pages
-    from mcdrop.report.drawing import draw
+        content = build(
+            evaluation,
+            x=x,
+            class_names=class_names,
+            out_of_distribution=out_of_distribution,
+            recalibration=recalibration,
+            context=context,
+        )
+        from mcdrop.report import numbers, pages
+        from mcdrop.report.drawing import draw
 
-    figures = draw(content)
-    with replaced_directory(target) as folder:
-        _write_files(folder, pages.render(content, figures), numbers.dump(content), figures)
-        prediction_frame(evaluation).to_parquet(folder / TABLE, index=False)
-    return target / PAGE
+        figures = draw(content)
+        with output.draft() as folder:
+            _write_files(folder, pages.render(content, figures), numbers.dump(content), figures)
+            prediction_frame(evaluation).to_parquet(folder / TABLE, index=False)
+    return Path(path).resolve() / PAGE
 
 
 def compare(
@@ -116,73 +115,21 @@ def compare(
         DataError: There are fewer than two models, their tasks differ, or the directory exists
             and `force` is not set.
     """
-    target = check_target(path, force=force)
-    from mcdrop.report.comparison import build_comparison, draw_comparison
+    with claim(path, REPORT, force=force) as output:
+        from mcdrop.report.comparison import build_comparison, draw_comparison
 
-    content = build_comparison(evaluations, context)
-    from mcdrop.report import numbers, pages
+        content = build_comparison(evaluations, context)
+        from mcdrop.report import numbers, pages
 
-    figures = draw_comparison(content)
-    with replaced_directory(target) as folder:
-        page = pages.render_comparison(content, figures)
-        _write_files(folder, page, numbers.dump_comparison(content), figures)
-    return target / PAGE
-
-
-def check_target(path: str | Path, *, force: bool) -> Path:
-    """Returns the directory to write, checked to be free or a report that may be replaced.
-
-    Raises:
-        DataError: Something is there that `force` does not cover.
-    """
-    target = Path(path).resolve()
-    if not target.exists():
-        return target
-    if not target.is_dir():
-        raise DataError(f"{path} is a file, expected the name of a directory to write.")
-    if not any(target.iterdir()):
-        return target
-    if not _holds_report(target):
-        raise DataError(
-            f"{path} exists and holds no mcdrop report. Name another directory; this one is not "
-            "replaced."
-        )
-    if not force:
-        raise DataError(
-            f"{path} exists. Name another directory, or replace it with force (--force)."
-        )
-    return target
-
-
-def _holds_report(target: Path) -> bool:
-    from mcdrop.report.numbers import is_report
-
-    numbers = target / NUMBERS
-    return numbers.is_file() and is_report(numbers.read_text(encoding="utf-8", errors="replace"))
-
-
-@contextmanager
-def replaced_directory(target: Path) -> Iterator[Path]:
-    """Yields an empty directory beside `target` that takes its place when the block ends well."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    workplace = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
-    fresh, old = workplace / "new", workplace / "old"
-    try:
-        fresh.mkdir()
-        yield fresh
-        if target.exists():
-            os.replace(target, old)
-        try:
-            os.replace(fresh, target)
-        except BaseException:
-            if old.exists():
-                os.replace(old, target)
-            raise
-    finally:
-        shutil.rmtree(workplace, ignore_errors=True)
+        figures = draw_comparison(content)
+        with output.draft() as folder:
+            page = pages.render_comparison(content, figures)
+            _write_files(folder, page, numbers.dump_comparison(content), figures)
+    return Path(path).resolve() / PAGE
 
 
 def _write_files(folder: Path, page: str, numbers: str, figures: Mapping[str, Figure]) -> None:
+    folder.mkdir()
     (folder / PAGE).write_text(page, encoding="utf-8")
     (folder / NUMBERS).write_text(numbers, encoding="utf-8")
     (folder / FIGURES).mkdir()

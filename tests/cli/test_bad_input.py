@@ -110,8 +110,10 @@ def test_object_arrays_are_told(report, saved):
 def test_an_output_that_exists_needs_force(report, shelf, tmp_path, name):
     if name == "file":
         (tmp_path / "out").write_text("precious")
-        assert "out exists" in report(shelf / "data.npz")
-        assert "out is a file" in report(shelf / "data.npz", "--force")
+        assert "out is a file, which is never" in report(shelf / "data.npz")
+        assert "out is a file, which is never replaced by a report" in report(
+            shelf / "data.npz", "--force"
+        )
     else:
         (tmp_path / "out").mkdir()
         (tmp_path / "out" / "precious.txt").touch()
@@ -235,10 +237,10 @@ def test_compare_needs_models_of_the_same_classes(fails, shelf, tmp_path_factory
 
 def test_a_folder_that_cannot_be_written_is_told_early(fails, shelf, monkeypatch):
     def refuse(*_, **__):
-        raise PermissionError
+        raise PermissionError(13, "Permission denied")
 
     # Permissions alone do not tell: root may write where the file system does not let it.
-    monkeypatch.setattr("mcdrop.cli.outputs.tempfile.TemporaryDirectory", refuse)
+    monkeypatch.setattr("mcdrop.files.workplaces._lock", refuse)
     monkeypatch.setattr("mcdrop.cli.work.import_keras", None)
     line = fails("report", shelf / "model.keras", shelf / "data.npz", "--output", "a/b/out")
     assert "a/b/out cannot be written" in line

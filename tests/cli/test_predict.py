@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -109,3 +110,38 @@ def test_nothing_of_the_data_is_read_whole(predict, monkeypatch):
 
     monkeypatch.setattr("mcdrop.loading.Data.x", refuse)
     predict("p.npz")
+
+
+def test_a_full_disk_is_one_line_and_the_old_file_stays(predict, run, shelf):
+    import resource
+
+    predict("p.npz", "--limit", 3)
+    before = Path("p.npz").read_bytes()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (300, limits[1]))
+    try:
+        arguments = ["predict", shelf / "model.keras", shelf / "data.npz", "--output", "p.npz"]
+        status, _, err = run(*arguments, "--samples", 2, "--force")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert status == 1
+    assert err.endswith(
+        "p.npz cannot be written: file too large. What was there before is as it was.\n"
+    )
+    assert [path.name for path in Path().iterdir()] == ["p.npz"]
+    assert Path("p.npz").read_bytes() == before
+
+
+@pytest.mark.parametrize("name", ["p.csv", "p.parquet", "p.npz"])
+def test_a_file_that_is_no_table_of_predictions_is_kept(run, shelf, name):
+    frame = pd.DataFrame({"x": [1.0], "y": [2]})
+    if name == "p.npz":
+        np.savez(name, x=np.ones(3))
+    else:
+        frame.to_csv(name) if name == "p.csv" else frame.to_parquet(name)
+    before = Path(name).read_bytes()
+    arguments = ["predict", shelf / "model.keras", shelf / "data.npz", "--output", name, "--force"]
+    status, _, err = run(*arguments)
+    assert status == 1
+    assert "that mcdrop wrote, so it is not replaced" in err
+    assert Path(name).read_bytes() == before

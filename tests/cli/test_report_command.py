@@ -32,7 +32,7 @@ def test_a_report_is_written_and_its_scores_are_shown(report, tmp_path):
 
 def test_a_report_can_be_replaced_with_force(report, tmp_path):
     report()
-    (tmp_path / "out" / "calibrator.json").touch()
+    (tmp_path / "out" / "figures" / ".DS_Store").touch()
     report("--force")
     assert not (tmp_path / "out" / "calibrator.json").exists()
 

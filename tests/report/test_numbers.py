@@ -80,17 +80,3 @@ def test_numbers_agree_with_the_evaluation(classification):
     assert metrics["accuracy"]["monte_carlo"]["value"] == expected
     assert found["selective"]["value"][-1] == pytest.approx(expected)
     assert sum(found["reliability"]["count"]) == 300
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ('{"format": "mcdrop.report", "version": 9}', True),
-        ('{"format": "mcdrop.comparison"}', True),
-        ('{"format": "other"}', False),
-        ("[1]", False),
-        ("not json", False),
-    ],
-)
-def test_a_report_is_known_by_its_format(text, expected):
-    assert report_numbers.is_report(text) is expected

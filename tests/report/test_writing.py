@@ -8,9 +8,9 @@ import pytest
 
 from mcdrop.errors import DataError
 from mcdrop.report import compare, drawing, write, writing
-from mcdrop.report.writing import check_target, prediction_frame, replaced_directory
+from mcdrop.report.writing import prediction_frame
 
-FILES = ["figures", "index.html", "predictions.parquet", "report.json"]
+FILES = ["figures", "index.html", "mcdrop-files.json", "predictions.parquet", "report.json"]
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ def names(folder):
     return sorted(item.name for item in folder.iterdir())
 
 
-def test_a_report_is_four_things(classification, images, tmp_path):
+def test_a_report_is_a_page_its_numbers_its_table_and_its_figures(classification, images, tmp_path):
     page = write(classification, tmp_path / "a" / "report", x=images)
     assert page == tmp_path / "a" / "report" / "index.html"
     assert names(page.parent) == FILES
@@ -37,17 +37,19 @@ def test_an_existing_report_needs_force(classification, tmp_path):
     write(classification, tmp_path / "report")
     with pytest.raises(DataError, match=r"exists.*--force"):
         write(classification, tmp_path / "report")
-    (tmp_path / "report" / "figures" / "old.svg").write_text("old")
     write(classification, tmp_path / "report", force=True)
-    assert "old.svg" not in names(tmp_path / "report" / "figures")
+    (tmp_path / "report" / "figures" / "mine.svg").write_text("mine")
+    with pytest.raises(DataError, match=r"did not write \(figures/mine\.svg\)"):
+        write(classification, tmp_path / "report", force=True)
+    assert names(tmp_path / "report" / "figures") == ["mine.svg"]
     assert names(tmp_path) == ["report"]
 
 
 @pytest.mark.usefixtures("undrawn")
 def test_a_directory_of_something_else_is_never_replaced(classification, tmp_path):
     (tmp_path / "thesis.tex").write_text("years of work")
-    for force in (False, True):
-        with pytest.raises(DataError, match="holds no mcdrop report"):
+    for force, words in ((False, "exists"), (True, "files that mcdrop did not write")):
+        with pytest.raises(DataError, match=words):
             write(classification, tmp_path, force=force)
     assert names(tmp_path) == ["thesis.tex"]
 
@@ -104,36 +106,11 @@ def test_an_interruption_leaves_the_old_report(
     assert (tmp_path / "report" / "index.html").read_bytes() == before
 
 
-def test_a_failed_exchange_puts_the_old_directory_back(tmp_path, monkeypatch):
-    target = tmp_path / "report"
-    target.mkdir()
-    (target / "old").write_text("old")
-    rename = writing.os.replace
-
-    def fail_on_new(source, destination):
-        if source.name == "new":
-            raise OSError("disk full")
-        rename(source, destination)
-
-    monkeypatch.setattr(writing.os, "replace", fail_on_new)
-    with pytest.raises(OSError, match="disk full"), replaced_directory(target):
-        pass
-    assert names(target) == ["old"]
-    assert names(tmp_path) == ["report"]
-
-
-def test_the_directory_has_ordinary_permissions(tmp_path):
-    (tmp_path / "plain").mkdir()
-    with replaced_directory(tmp_path / "report"):
-        pass
-    assert (tmp_path / "report").stat().st_mode == (tmp_path / "plain").stat().st_mode
-
-
 @pytest.mark.usefixtures("undrawn")
 def test_a_link_to_a_report_is_followed(classification, tmp_path):
     write(classification, tmp_path / "real")
     (tmp_path / "link").symlink_to(tmp_path / "real")
-    assert check_target(tmp_path / "link", force=True) == tmp_path / "real"
+    assert write(classification, tmp_path / "link", force=True) == tmp_path / "real" / "index.html"
 
 
 def test_the_table_holds_the_truth_and_one_row_an_example(any_evaluation):

@@ -1,15 +1,13 @@
-"""Saving arrays with a JSON header to `.npz`, and files written whole or not at all."""
+"""Arrays with a JSON header in an `.npz` file."""
 
 from __future__ import annotations
 
+import io
 import json
-import os
 import struct
-import tempfile
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any
 
@@ -17,8 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcdrop.errors import DataError
+from mcdrop.files.outputs import Kind, replaced
 
 _HEADER = "header"
+_LARGEST_HEADER = 2**20
 _DAMAGES = (
     OSError,
     EOFError,
@@ -33,27 +33,29 @@ _DAMAGES = (
 """What reading a damaged archive raises, depending on which of its bytes are wrong."""
 
 
-@contextmanager
-def atomic_write(path: Path) -> Iterator[IO[bytes]]:
-    """Opens a temporary file beside `path` that replaces it when the block ends without error."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            yield file
-        os.chmod(name, 0o666 & ~_umask())
-        os.replace(name, path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
-
-
-def save(path: Path, header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> None:
+def save(
+    path: Path,
+    header: Mapping[str, Any],
+    arrays: Mapping[str, NDArray[Any]],
+    kind: Kind,
+    *,
+    force: bool = False,
+) -> None:
     """Writes `arrays` with a JSON `header` to a compressed `.npz` file."""
-    text = np.array(json.dumps(header))
-    with atomic_write(path) as file:
-        everything: dict[str, Any] = {_HEADER: text, **arrays}
+    everything: dict[str, Any] = {_HEADER: np.array(json.dumps(header)), **arrays}
+    with replaced(path, kind, force=force) as draft, draft.open("wb") as file:
         np.savez_compressed(file, **everything)
+
+
+def holds(path: Path, kind: str) -> bool:
+    """Returns whether a file is one of this kind that `save` wrote, of whatever version."""
+    try:
+        with zipfile.ZipFile(path) as archive, archive.open(f"{_HEADER}.npy") as member:
+            start = member.read(_LARGEST_HEADER)
+        header = json.loads(str(np.load(io.BytesIO(start), allow_pickle=False)))
+    except (*_DAMAGES, RecursionError):
+        return False
+    return isinstance(header, dict) and header.get("format") == kind
 
 
 def load(path: Path, kind: str, version: int) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
@@ -85,10 +87,3 @@ def _read_arrays(file: IO[bytes]) -> dict[str, NDArray[Any]]:
     if not isinstance(archive, np.lib.npyio.NpzFile):
         raise ValueError("it holds a single array")
     return {name: archive[name] for name in archive.files}
-
-
-def _umask() -> int:
-    """Returns the process's file mode mask, which can only be read by setting it."""
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

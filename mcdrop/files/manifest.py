@@ -1,0 +1,87 @@
+"""The list of its files that mcdrop leaves in every folder, by which it knows them again."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+NAME = "mcdrop-files.json"
+FORMAT = "mcdrop.files"
+VERSION = 1
+
+_LARGEST = 2**26
+"""Bytes of the largest list that is read; a hundred thousand files take a tenth of it."""
+
+_NOBODYS = frozenset({".DS_Store", "Thumbs.db", "desktop.ini"})
+"""What file browsers leave in folders that were merely looked at."""
+
+
+def write(folder: Path) -> None:
+    """Lists every file of a folder with its size and its hash, in the folder."""
+    files = {
+        path.relative_to(folder).as_posix(): _describe(path)
+        for path in sorted(_entries(folder))
+        if path.is_file() and path.name != NAME
+    }
+    document = {"format": FORMAT, "version": VERSION, "files": files}
+    (folder / NAME).write_text(json.dumps(document, indent=1), encoding="utf-8")
+
+
+def find_foreign(folder: Path) -> list[str]:
+    """Returns the entries of a folder that mcdrop did not write, or that changed since.
+
+    Nothing is followed: a link is foreign, whatever it points to. Folders without files hold
+    nothing that could be lost.
+    """
+    listed = _read(folder)
+    foreign = []
+    for path in _entries(folder):
+        name = path.relative_to(folder).as_posix()
+        if (name == NAME and listed) or path.name in _NOBODYS:
+            continue
+        mode = path.lstat().st_mode
+        if not (stat.S_ISDIR(mode) or _is_own(path, mode, listed.get(name))):
+            foreign.append(name)
+    return sorted(foreign)
+
+
+def _is_own(path: Path, mode: int, listed: Any) -> bool:
+    if not stat.S_ISREG(mode) or not isinstance(listed, dict):
+        return False
+    # The size spares reading a file that cannot be the same.
+    return listed.get("bytes") == path.lstat().st_size and listed == _describe(path)
+
+
+def _entries(folder: Path) -> Iterator[Path]:
+    """Yields everything in a folder at any depth, following no link."""
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            yield Path(entry.path)
+            if entry.is_dir(follow_symlinks=False):
+                yield from _entries(Path(entry.path))
+
+
+def _describe(path: Path) -> dict[str, Any]:
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "blake2b").hexdigest()
+    return {"bytes": path.stat().st_size, "blake2b": digest}
+
+
+def _read(folder: Path) -> dict[str, Any]:
+    """Returns the list of a folder; an empty one where there is none that can be trusted."""
+    path = folder / NAME
+    try:
+        if path.is_symlink() or path.stat().st_size > _LARGEST:
+            return {}
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    if not isinstance(document, dict) or document.get("format") != FORMAT:
+        return {}
+    files = document.get("files")
+    return files if isinstance(files, dict) else {}
