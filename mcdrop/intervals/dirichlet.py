@@ -18,6 +18,12 @@ Array = NDArray[np.float64]
 CENTRAL = 1e-4
 """Saddlepoints nearer to 0, in standard deviations, take the formula's limit there."""
 
+TOLERANCE = 1e-9
+"""Slope at which the saddlepoint is found, in standard deviations."""
+
+MOST_STEPS = 200
+"""Steps after which the bracket is as narrow as rounding allows."""
+
 
 def ratio_quantile(parts: Array, wholes: Array, shapes: Array, probability: float) -> float:
     """Returns the quantile of sum g_i parts_i / sum g_i wholes_i, g_i from Gamma(shapes_i).
@@ -71,15 +77,18 @@ def chance_below_zero(terms: Array, shapes: Array) -> float:
 
 
 def _saddlepoint(terms: Array, shapes: Array) -> float:
-    """Returns the root u of K'(u) = sum a_i c_i / (1 - u c_i), within (1/min c, 1/max c)."""
-    low, high = 1.0 / terms.min(), 1.0 / terms.max()
+    """Returns the root u of K'(u) = sum a_i c_i / (1 - u c_i), within (1/min c, 1/max c).
 
-    def slope(u: float) -> float:
-        return float((shapes * terms / (1.0 - u * terms)).sum())
-
-    # K' runs from -inf to inf between the poles; shrink towards them until the signs differ.
-    margin = 1e-3
-    while slope(low * (1 - margin)) > 0 or slope(high * (1 - margin)) < 0:
-        margin *= 1e-3
-    found = optimize.brentq(slope, low * (1 - margin), high * (1 - margin), rtol=1e-12)
-    return float(found)
+    Newton's steps, halved back into the bracket where the pole at either end throws them out.
+    """
+    low, high = 1.0 / float(terms.min()), 1.0 / float(terms.max())
+    root = 0.0
+    for _ in range(MOST_STEPS):
+        tilted = terms / (1.0 - root * terms)
+        slope, curvature = float(shapes @ tilted), float(shapes @ np.square(tilted))
+        low, high = (root, high) if slope < 0 else (low, root)
+        step = -slope / curvature
+        if abs(slope) <= TOLERANCE * np.sqrt(curvature):
+            return root
+        root = root + step if low < root + step < high else 0.5 * (low + high)
+    return root

@@ -168,6 +168,8 @@ def regression_loss(
     few = too_few([losses.size], minimum, "examples")
     if few is not None:
         return few
+    if losses.min() == losses.max():
+        return absent("all values are equal")
     reach = factor if losses.size < MANY else factor_of_many
     middle = float(np.median(losses))
     low, high = (
@@ -212,9 +214,7 @@ def root_mean_square(squares: Array, level: float = 0.95) -> Interval:
         True
     """
     found = regression_loss(squares, level, factor=4.0, factor_of_many=3.0, minimum=MINIMUM_SQUARES)
-    if not found.defined:
-        return found
-    return Interval(float(np.sqrt(found.low)), float(np.sqrt(found.high)))
+    return Interval(float(np.sqrt(found.low)), float(np.sqrt(found.high)), found.reason)
 
 
 def root_mean_square_difference(first: Array, second: Array, level: float = 0.95) -> Interval:
@@ -245,7 +245,7 @@ def root_mean_square_difference(first: Array, second: Array, level: float = 0.95
     linear = first / scales[0] - second / scales[1]
     found = regression_loss(linear, level, factor_of_many=2.0, bounds=UNBOUNDED)
     shift = float(roots[0] - roots[1] - linear.mean())
-    return Interval(found.low + shift, found.high + shift)
+    return Interval(found.low + shift, found.high + shift, found.reason)
 
 
 def student(
@@ -277,6 +277,8 @@ def student(
     few = too_few([values.size], minimum, "examples")
     if few is not None:
         return few
+    if values.min() == values.max():
+        return absent("all values are equal")
     mean, error = float(values.mean()), float(values.std(ddof=1)) / np.sqrt(values.size)
     half = float(special.stdtrit(values.size - 1, 1.0 - tail(level))) * float(error)
     return Interval(mean - half, mean + half).within(bounds)

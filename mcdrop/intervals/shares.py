@@ -51,10 +51,11 @@ def paired_share_difference(
     """Returns the interval of the difference of two shares of the same examples.
 
     With b and c the examples on which only the first and only the second succeeds:
-    (b - c) / n ± z sqrt(b + c + 2 - (b - c)² / n) / n, the Wald interval with one more pair
-    of each kind in its variance. Agresti and Min add half a pair to each of the four cells,
-    so one in all to b + c, which covers .88 where few pairs differ; with two, exact
-    enumeration finds at least .936 at 95%.
+    (b - c) / n ± z sqrt(b + c + 2 - (b - c)² / (n + 8)) / n, the Wald interval with one more
+    pair of each kind in its variance. Agresti and Min add half a pair to each of the four
+    cells, so one in all to b + c, which covers .88 where few pairs differ. With two, exact
+    enumeration finds at least .935 at 95% for n from 3 on; without the 8, which matters
+    where nearly all pairs differ one way, .75.
 
     Args:
         only_first: b.
@@ -71,12 +72,12 @@ def paired_share_difference(
     Example:
         >>> found = paired_share_difference(3, 1, 100)
         >>> round(found.low, 4), round(found.high, 4)
-        (-0.0278, 0.0678)
+        (-0.0279, 0.0679)
     """
     if count == 0:
         return absent("nothing to count")
     gap = only_first - only_second
-    spread = np.sqrt(only_first + only_second + 2 - gap**2 / count)
+    spread = np.sqrt(only_first + only_second + 2 - gap**2 / (count + 8))
     half = normal_quantile(level) * float(spread)
     return Interval((gap - half) / count, (gap + half) / count).within(DIFFERENCE)
 

@@ -124,7 +124,7 @@ def risk_difference(
         >>> accepted, error = np.ones(100, bool), np.arange(100) < 3
         >>> found = risk_difference((accepted, error), (accepted, ~accepted), 1.0)
         >>> round(found.low, 4), round(found.high, 4)
-        (-0.0134, 0.0734)
+        (-0.0135, 0.0735)
     """
     terms = (first[0] & first[1]).astype(int) - (second[0] & second[1])
     counts = int((terms > 0).sum()), int((terms < 0).sum())
