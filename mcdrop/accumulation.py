@@ -100,6 +100,7 @@ class PassAccumulator:
         deterministic_variance: Array | None = None,
         masks: str = "independent",
         balanced: bool = False,
+        gaussian_scale: str | None = None,
     ) -> Prediction:
         """Returns the Prediction of everything accumulated."""
         moments: NestedMoments = self._state["moments"]
@@ -131,6 +132,7 @@ class PassAccumulator:
             group_counts=groups.count * self._inner,
             masks=masks,
             balanced=balanced,
+            gaussian_scale=gaussian_scale,
             **values,
             **cast(dict[str, Any], self._kept),
         )

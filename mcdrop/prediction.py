@@ -26,10 +26,13 @@ TASKS = ("classification", "binary", "multilabel", "regression", "gaussian")
 """softmax; one sigmoid; independent sigmoids; plain outputs; a mean with a (log-)variance."""
 
 CLASS_TASKS = TASKS[:3]
+GAUSSIAN_SCALES = ("log_variance", "variance", "standard_deviation")
+"""What a model of task "gaussian" puts out beside its mean."""
+
 FORMAT = "mcdrop.Prediction"
 FORMAT_VERSION = 1
 SAVED_PREDICTION = Kind("a saved prediction", lambda path: npz.holds(path, FORMAT))
-_SCALARS = ("task", "num_samples", "masks", "balanced", "splitting")
+_SCALARS = ("task", "num_samples", "masks", "balanced", "splitting", "gaussian_scale")
 EXAMPLE_AXIS = dict.fromkeys(
     (
         "group_means",
@@ -83,6 +86,8 @@ class Prediction:
         variance_components: What each stage adds to the variance over the passes, shape (K, N, C),
             one for every stage drawn more than once; their sum is unbiased, a single early one
             may be below 0. None for ordinary passes.
+        gaussian_scale: What the model puts out beside its mean, as it was read: "log_variance",
+            "variance" or "standard_deviation"; None where no "gaussian" model was sampled.
     """
 
     task: str
@@ -105,6 +110,7 @@ class Prediction:
     balanced: bool = False
     splitting: Splitting | None = None
     variance_components: Array | None = None
+    gaussian_scale: str | None = None
 
     def __len__(self) -> int:
         """Returns N, the number of examples."""

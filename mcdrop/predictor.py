@@ -17,7 +17,7 @@ from mcdrop.engine.inputs import open_inputs
 from mcdrop.engine.running import Options, Progress, Run
 from mcdrop.engine.sampling import Sampler, devices
 from mcdrop.engine.shadow import can_convert
-from mcdrop.engine.tasks import Task
+from mcdrop.engine.tasks import Asked, Task
 from mcdrop.engine.tracing import Settings
 from mcdrop.errors import DataError, ModelError
 from mcdrop.prediction import Prediction, concatenate
@@ -44,6 +44,11 @@ class MCDropout:
             at 7 to 10 passes).
         task: "classification", "binary", "multilabel", "regression" or "gaussian"; for several
             outputs a mapping or sequence of them. None reads it from the model.
+        output: The name of the only output to predict, of a model that has several; None
+            predicts all of them, and needs to know the task of each.
+        gaussian_scale: What a model of task "gaussian" puts out beside its mean: "log_variance",
+            "variance" or "standard_deviation". None takes a linear output for a log-variance,
+            and asks about any other.
         compute_dtype: "bfloat16" computes the passes in half precision, statistics in float32.
         jit_compile: Compiles the passes as a whole with XLA; mostly slower on CPUs.
 
@@ -71,6 +76,8 @@ class MCDropout:
         masks: str = "independent",
         balanced: bool = False,
         task: Task = None,
+        output: str | None = None,
+        gaussian_scale: str | None = None,
         compute_dtype: str | None = None,
         jit_compile: bool = False,
     ) -> None:
@@ -79,7 +86,7 @@ class MCDropout:
             check_choice("compute_dtype", compute_dtype, ("bfloat16",))
         self._leaves = find_leaves(model, layers)
         self._model = model
-        self._task = task
+        self._asked = Asked(task, gaussian_scale, output)
         self._settings = Settings(
             shared=masks == "shared",
             balanced=bool(balanced),
@@ -113,6 +120,14 @@ class MCDropout:
             else leaf.info
             for leaf in self._leaves
         )
+
+    @property
+    def output_names(self) -> tuple[str, ...]:
+        """Names of the outputs in their order, as `task` and `output` take them.
+
+        Empty for a model with a `call` of its own, whose outputs only running it tells.
+        """
+        return describe.output_names(self._model)
 
     @property
     def share_run_once(self) -> float:
@@ -179,7 +194,7 @@ class MCDropout:
         """
         options = Options(keep_samples, self._check_tolerance(tolerance, keep_samples))
         run = self._open(x, num_samples, seed, batch_size, minimum=2)
-        parts = list(run.predictions(self._task, options, progress))
+        parts = list(run.predictions(self._asked, options, progress))
         joined = {name: concatenate([part[name] for part in parts]) for name in parts[0]}
         return _unwrap(joined)
 
@@ -199,7 +214,7 @@ class MCDropout:
         """
         options = Options(False, self._check_tolerance(tolerance, False))
         run = self._open(x, num_samples, seed, batch_size, minimum=2)
-        for predictions in run.predictions(self._task, options, progress):
+        for predictions in run.predictions(self._asked, options, progress):
             yield _unwrap(predictions)
 
     def export(
@@ -230,7 +245,7 @@ class MCDropout:
         export.write(
             self._model,
             self._samplers[0],
-            self._task,
+            self._asked,
             path,
             num_samples=num_samples,
             seed=seed,

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 TASKS = ("classification", "binary", "multilabel", "regression", "gaussian")
+GAUSSIAN_SCALES = ("log_variance", "variance", "standard_deviation")
 SCALES = ("none", "unit", "symmetric")
 CALIBRATORS = ("temperature", "vector", "beta", "isotonic", "variance")
 
@@ -210,6 +211,19 @@ def add_selection(parser: Any) -> Any:
     )
     add(
         group,
+        "--gaussian-scale",
+        choices=GAUSSIAN_SCALES,
+        help="what a model of task 'gaussian' puts out beside its mean (without it: a linear "
+        "output is a log-variance, any other is asked about)",
+    )
+    add(
+        group,
+        "--model-output",
+        metavar="NAME",
+        help="the output to use of a model that has several",
+    )
+    add(
+        group,
         "--compute-dtype",
         choices=("bfloat16",),
         help="compute the passes in half precision, the statistics in float32: faster on CPUs "
@@ -227,12 +241,6 @@ def add_passes(parser: Any, seed_of: str = "the masks") -> None:
 def add_sampling(parser: Any) -> None:
     """Adds the options that say what samples and how often."""
     group = add_selection(parser)
-    add(
-        group,
-        "--model-output",
-        metavar="NAME",
-        help="the output to use of a model that has several",
-    )
     add_passes(group)
     add(
         group,

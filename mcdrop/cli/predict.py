@@ -8,8 +8,8 @@ from mcdrop.cli.terminal import Terminal
 from mcdrop.cli.work import (
     check_passes,
     check_source,
-    choose_output,
     claim_output,
+    only_output,
     open_examples,
     try_out,
     wrap_model,
@@ -49,7 +49,7 @@ def _predict(options: Namespace, output: Output, terminal: Terminal) -> None:
             tolerance=options.tolerance,
             progress=lambda done, total: progress(done, count),
         ):
-            writer.write(choose_output(predictions, options.model_output))
+            writer.write(only_output(predictions))
     _tell(options, trial, count, terminal)
 
 

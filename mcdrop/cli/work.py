@@ -84,6 +84,8 @@ def wrap(model: Any, options: Namespace) -> MCDropout:
         masks=options.masks,
         balanced=options.balanced,
         task=options.task,
+        output=options.model_output,
+        gaussian_scale=options.gaussian_scale,
         compute_dtype=options.compute_dtype,
     )
 
@@ -183,35 +185,42 @@ def sample(
             keep_samples=getattr(options, "keep_samples", False),
             progress=lambda done, total: progress(done, len(examples.fitted)),
         )
-    return choose_output(predictions, options.model_output)
+    return only_output(predictions)
 
 
 def try_out(mc: MCDropout, examples: Examples, options: Namespace) -> Prediction:
     """Returns the prediction of the first examples, to find mistakes before the long run."""
+    _check_output_name(options.model_output, mc.output_names)
     x = next(iter(examples.fitted.blocks(2)))
-    predictions = mc.predict(x, num_samples=2, seed=options.seed)
-    return choose_output(predictions, options.model_output)
+    return only_output(mc.predict(x, num_samples=2, seed=options.seed))
 
 
-def choose_output(predictions: Any, name: str | None) -> Prediction:
-    """Returns the prediction of one output of a model.
+def only_output(predictions: Any) -> Prediction:
+    """Returns the prediction of a model with one output, or of the one that was chosen.
 
     Raises:
-        DataError: There are several and none was chosen, or the chosen one is not there.
+        DataError: There are several and none was chosen.
     """
-    if isinstance(predictions, Prediction):
-        if name is not None:
-            raise DataError(f"--model-output is {name!r}, but the model has a single output.")
-        return predictions
-    listing = ", ".join(predictions)
-    if name is None:
-        raise DataError(
-            f"The model has several outputs; choose one of {listing} by --model-output."
-        )
-    if name not in predictions:
-        raise DataError(f"--model-output is {name!r}, expected one of {listing}.")
-    chosen: Prediction = predictions[name]
-    return chosen
+    if not isinstance(predictions, Prediction):
+        raise DataError(_several_outputs(tuple(predictions)))
+    return predictions
+
+
+def _check_output_name(name: str | None, names: Sequence[str]) -> None:
+    """Raises DataError unless the name chooses an output, where the model tells their names.
+
+    It comes before any task is asked for: those of the outputs not chosen do not matter.
+    """
+    if name is None and len(names) > 1:
+        raise DataError(_several_outputs(names))
+    if name is not None and len(names) == 1:
+        raise DataError(f"--model-output is {name!r}, but the model has a single output.")
+    if name is not None and names and name not in names:
+        raise DataError(f"--model-output is {name!r}, expected one of {', '.join(names)}.")
+
+
+def _several_outputs(names: Sequence[str]) -> str:
+    return f"The model has several outputs; choose one of {', '.join(names)} by --model-output."
 
 
 def read_labels(examples: Examples, trial: Prediction) -> NDArray[Any]:

@@ -11,6 +11,7 @@ from typing import Any
 import tensorflow as tf
 from keras import tree
 
+from mcdrop.engine import tasks
 from mcdrop.engine.audit import StochasticLayer
 from mcdrop.engine.functional import graph_of, is_plain
 from mcdrop.engine.inputs import Inputs
@@ -34,6 +35,13 @@ def input_structure(model: Any) -> Any:
     graph = graph_of(model)
     structure = graph._inputs_struct
     return structure[0] if isinstance(structure, list) and len(structure) == 1 else structure
+
+
+def output_names(model: Any) -> tuple[str, ...]:
+    """Returns the names of the outputs of a Functional model; none of any other."""
+    if not is_plain(model):
+        return ()
+    return tuple(tasks.output_names(model, graph_of(model)._outputs_struct))
 
 
 def reads_float64(model: Any) -> bool:

@@ -13,7 +13,7 @@ from keras import tree
 from mcdrop.engine.describe import input_structure, model_errors
 from mcdrop.engine.masks import split_seed
 from mcdrop.engine.sampling import Sampler
-from mcdrop.engine.tasks import OutputTask, Task, resolve
+from mcdrop.engine.tasks import Asked, OutputTask, resolve
 from mcdrop.engine.tracing import Program
 from mcdrop.errors import DataError, ModelError
 from mcdrop.files import Kind, claim
@@ -30,7 +30,7 @@ SAVED_MODEL = Kind("a SavedModel")
 def write(
     model: Any,
     sampler: Sampler,
-    task: Task,
+    asked: Asked,
     path: str | Path,
     *,
     num_samples: int,
@@ -39,21 +39,21 @@ def write(
 ) -> None:
     """Writes the SavedModel; see `MCDropout.export`."""
     with claim(path, SAVED_MODEL, force=force) as output:
-        archive = _make_archive(model, sampler, task, num_samples, seed)
+        archive = _make_archive(model, sampler, asked, num_samples, seed)
         with output.draft() as draft:
             _write_out(archive, draft)
 
 
-def _make_archive(model: Any, sampler: Sampler, task: Task, num_samples: int, seed: int) -> Any:
+def _make_archive(model: Any, sampler: Sampler, asked: Asked, num_samples: int, seed: int) -> Any:
     names, specs, structure = _signature(model)
     with model_errors("The model fails while it is traced"):
         program = sampler.portable_program(specs, structure)
     outputs = program.pack([0] * len(program.begin.structured_outputs[1]))
-    tasks = resolve(model, task, outputs)
+    tasks = resolve(model, asked, outputs)
     if len(tasks) != 1:
         raise ModelError(
-            f"The model has {len(tasks)} outputs; export one of them, as "
-            "keras.Model(model.inputs, one_output)."
+            f"The model has {len(tasks)} outputs; export one of them: "
+            f"MCDropout(model, output={tasks[0].name!r})."
         )
 
     def serve(*inputs: Tensor) -> dict[str, Tensor]:
@@ -143,12 +143,18 @@ def _one_by_one(
 def _read(task: OutputTask, flat: list[Tensor], batch_axes: int) -> tuple[Tensor, Tensor | None]:
     """Does in TensorFlow what `OutputTask.read` does in NumPy."""
     values = flat[task.outputs[0]]
+    axis = task.axis_among(batch_axes)
     if task.task == "gaussian":
         pair = [flat[i] for i in task.outputs] if len(task.outputs) == 2 else None
-        mean, raw = pair or tf.split(values, 2, axis=-1)
-        return mean, tf.exp(raw) if task.log_variance else raw
-    if task.task == "binary" and values.shape.rank > batch_axes and values.shape[-1] == 1:
-        values = values[..., 0]
+        mean, raw = pair or tf.split(values, 2, axis=axis)
+        if task.gaussian_scale == "log_variance":
+            return mean, tf.exp(raw)
+        return mean, raw if task.gaussian_scale == "variance" else tf.square(raw)
+    if task.task == "binary":
+        if values.shape.rank > batch_axes and values.shape[axis] == 1:
+            values = tf.squeeze(values, axis)
+    elif task.task != "regression" and axis != -1:
+        values = tf.experimental.numpy.moveaxis(values, axis, -1)
     if task.logits:
         values = tf.nn.softmax(values) if task.task == "classification" else tf.sigmoid(values)
     return values, None

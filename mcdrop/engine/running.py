@@ -20,7 +20,7 @@ from mcdrop.engine.audit import Leaf
 from mcdrop.engine.inputs import Batch, Inputs
 from mcdrop.engine.masks import BLOCK
 from mcdrop.engine.sampling import Chunk, Sampler
-from mcdrop.engine.tasks import OutputTask, Task, resolve
+from mcdrop.engine.tasks import Asked, OutputTask, resolve
 from mcdrop.engine.tracing import Program
 from mcdrop.errors import ModelError
 from mcdrop.prediction import Prediction
@@ -88,11 +88,11 @@ class Run:
             yield from parts
 
     def predictions(
-        self, task: Task, options: Options, progress: Progress | None
+        self, asked: Asked, options: Options, progress: Progress | None
     ) -> Iterator[dict[str, Prediction]]:
         """Yields the predictions of one batch after the other, by output name."""
         structure = self.pack([0] * len(self._program.begin.structured_outputs[1]))
-        tasks = resolve(self._model, task, structure)
+        tasks = resolve(self._model, asked, structure)
 
         def bound(worker: _Worker) -> Callable[[Batch], list[dict[str, Prediction]]]:
             return lambda batch: worker.predict(batch, tasks, options)
@@ -206,6 +206,7 @@ class _Worker:
             deterministic_variance=variance,
             masks="shared" if self._sampler.settings.shared else "independent",
             balanced=self._sampler.settings.balanced,
+            gaussian_scale=task.gaussian_scale,
         )
 
 

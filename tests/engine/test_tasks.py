@@ -9,7 +9,8 @@ from keras import layers, losses, ops
 from scipy import special
 
 import mcdrop
-from mcdrop.engine.tasks import OutputTask, output_activation, output_names, resolve
+from mcdrop.engine.heads import read_head
+from mcdrop.engine.tasks import Asked, OutputTask, output_names, resolve
 from mcdrop.errors import DataError, ModelError
 
 from .harness import without_xla
@@ -36,7 +37,7 @@ class Opaque(keras.Model):
 
 def only(model, task=None):
     """Returns how the only output of a model is read."""
-    (output,) = resolve(model, task, 0)
+    (output,) = resolve(model, Asked(task), 0)
     return output
 
 
@@ -55,12 +56,6 @@ def only(model, task=None):
         ),
         (
             [layers.Dense(3, activation="softmax"), layers.Activation("linear", dtype="float32")],
-            None,
-            "classification",
-            False,
-        ),
-        (
-            [layers.Dense(6, activation="softmax"), layers.Reshape((2, 3))],
             None,
             "classification",
             False,
@@ -114,7 +109,7 @@ def test_an_unambiguous_model_needs_no_task(head, loss, task, logits):
 def test_an_ambiguous_model_is_asked_about(head, loss, subclass):
     model = model_with(*head, loss=loss, subclass=subclass)
     with pytest.raises(ModelError, match=r"ambiguous.*Pass task="):
-        resolve(model, None, 0)
+        resolve(model, Asked(), 0)
     with pytest.raises(ModelError, match="ambiguous"):
         without_xla(mcdrop.MCDropout(model)).predict(X, num_samples=2)
     # Samples need no meaning.
@@ -134,7 +129,7 @@ def test_a_subclassed_model_with_one_logit_is_asked_about_rather_than_taken_for_
     model(X)
     model.compile(loss=losses.BinaryCrossentropy(from_logits=True))
     with pytest.raises(ModelError, match="ambiguous"):
-        resolve(model, None, 0)
+        resolve(model, Asked(), 0)
     assert only(model, "binary").logits
 
 
@@ -144,7 +139,7 @@ def test_the_user_has_the_last_word():
     assert only(model_with(layers.Dense(3)), "classification").logits
     assert not only(model_with(layers.Dense(3, activation="softmax")), "classification").logits
     with pytest.raises(DataError, match="`task`"):
-        resolve(model, "clasification", 0)
+        resolve(model, Asked("clasification"), 0)
 
 
 def test_the_task_survives_saving(tmp_path):
@@ -161,8 +156,8 @@ def test_nested_and_time_distributed_heads_are_read_through():
     wrapped = keras.Model(inputs, layers.TimeDistributed(inner)(inputs))
     single = keras.Input((4,))
     nested = keras.Model(single, inner(single))
-    assert output_activation(nested, 0) == "softmax"
-    assert output_activation(wrapped, 0) == "softmax"
+    assert read_head(nested, 0).activation == "softmax"
+    assert read_head(wrapped, 0).activation == "softmax"
     sequential = keras.Sequential([keras.Input((4,)), layers.Dropout(0.5), nested])
     assert only(sequential).task == "classification"
 
@@ -183,12 +178,12 @@ def test_each_of_several_outputs_has_its_own_task():
     model = several()
     structure = {"kind": 0, "age": 0, "alive": 0}
     with pytest.raises(ModelError, match=r"'age'.*linear"):
-        resolve(model, None, structure)
+        resolve(model, Asked(), structure)
     model.compile(loss={"kind": "categorical_crossentropy", "age": "mse", "alive": "bce"})
-    tasks = {output.name: output.task for output in resolve(model, None, structure)}
+    tasks = {output.name: output.task for output in resolve(model, Asked(), structure)}
     assert tasks == {"age": "regression", "alive": "binary", "kind": "classification"}
     given = {"kind": "multilabel", "age": "regression", "alive": "binary"}
-    assert {o.name: o.task for o in resolve(model, given, structure)} == given
+    assert {o.name: o.task for o in resolve(model, Asked(given), structure)} == given
 
 
 @pytest.mark.parametrize(
@@ -202,7 +197,7 @@ def test_each_of_several_outputs_has_its_own_task():
 )
 def test_a_task_that_does_not_fit_the_outputs_is_refused(task):
     with pytest.raises(DataError, match="`task"):
-        resolve(several(), task, {"kind": 0, "age": 0, "alive": 0})
+        resolve(several(), Asked(task), {"kind": 0, "age": 0, "alive": 0})
 
 
 def test_predictions_of_several_outputs_come_by_name():
@@ -285,7 +280,10 @@ def test_a_gaussian_output_has_a_mean_and_a_variance(kind):
         flat = flat[::-1]
     means, variances = (part.astype(np.float64) for part in flat)
     variances = variances if kind == "variance" else np.exp(variances)
-    prediction = without_xla(mcdrop.MCDropout(model, task="gaussian")).predict(X, num_samples=9)
+    scale = "variance" if kind == "variance" else None
+    mc = without_xla(mcdrop.MCDropout(model, task="gaussian", gaussian_scale=scale))
+    prediction = mc.predict(X, num_samples=9)
+    assert prediction.gaussian_scale == (scale or "log_variance")
     np.testing.assert_allclose(prediction.mean, means.mean(axis=0), rtol=1e-6)
     np.testing.assert_allclose(prediction.aleatoric_variance, variances.mean(axis=0), rtol=1e-6)
     epistemic = means.var(axis=0, ddof=1)
@@ -297,12 +295,244 @@ def test_a_gaussian_output_has_a_mean_and_a_variance(kind):
 def test_gaussian_outputs_that_do_not_fit_are_refused():
     odd = model_with(layers.Dense(3))
     with pytest.raises(ModelError, match="odd"):
-        resolve(odd, "gaussian", 0)
+        resolve(odd, Asked("gaussian"), 0)
     with pytest.raises(ModelError, match="two outputs"):
-        resolve(several(), "gaussian", {"kind": 0, "age": 0, "alive": 0})
+        resolve(several(), Asked("gaussian"), {"kind": 0, "age": 0, "alive": 0})
     by_name = {"kind": "gaussian", "age": "regression", "alive": "binary"}
     with pytest.raises(ModelError, match="odd"):
-        resolve(several(), by_name, {"kind": 0, "age": 0, "alive": 0})
-    negative = OutputTask("", "gaussian", (0, 1), log_variance=False)
+        resolve(several(), Asked(by_name), {"kind": 0, "age": 0, "alive": 0})
+    negative = OutputTask("", "gaussian", (0, 1), gaussian_scale="variance")
     with pytest.raises(DataError, match="negative"):
         negative.read([np.zeros((2, 1)), np.full((2, 1), -1.0)], batch_axes=1)
+
+
+@pytest.mark.parametrize("loss", ["mse", "mae", "hinge", "poisson", "kl_divergence", "huber"])
+@pytest.mark.parametrize("units", [1, 4])
+def test_a_sigmoid_that_learnt_no_classes_is_asked_about(loss, units):
+    model = model_with(layers.Dense(units, activation="sigmoid"), loss=loss)
+    with pytest.raises(ModelError, match="ambiguous"):
+        only(model)
+    assert only(model, "regression").task == "regression"
+
+
+@pytest.mark.parametrize("task", [None, "classification", "binary", "regression"])
+def test_a_softmax_over_one_unit_is_refused(task):
+    model = model_with(layers.Dense(1, activation="softmax"), loss="binary_crossentropy")
+    with pytest.raises(ModelError, match="single class"):
+        only(model, task)
+
+
+def test_one_class_is_refused_where_only_the_values_show_it():
+    class OneClass(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.dropout, self.dense = layers.Dropout(0.5), layers.Dense(1, activation="sigmoid")
+
+        def call(self, inputs):
+            return self.dense(self.dropout(inputs))
+
+    model = OneClass()
+    model(X)
+    with pytest.raises(ModelError, match="single class"):
+        without_xla(mcdrop.MCDropout(model, task="classification")).predict(X, num_samples=2)
+
+
+@pytest.mark.parametrize(
+    ("head", "loss", "task"),
+    [
+        (layers.Dense(3), "categorical_hinge", "classification"),
+        (layers.Dense(3), "mse", "classification"),
+        (layers.Dense(1, activation="tanh"), "hinge", "binary"),
+        (layers.Dense(4, activation="relu"), None, "multilabel"),
+    ],
+)
+def test_scores_that_are_no_logits_are_not_made_probabilities(head, loss, task):
+    with pytest.raises(DataError, match="must hold probabilities"):
+        only(model_with(head, loss=loss), task)
+
+
+def test_two_classes_are_no_binary_output():
+    with pytest.raises(ModelError, match="classification"):
+        only(model_with(layers.Dense(2, activation="softmax")), "binary")
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        {"out": "mse"},
+        {"another key": "mse"},
+        ["mse"],
+        losses.MeanSquaredError(name="binary_crossentropy"),
+        "MeanSquaredError",
+    ],
+)
+def test_a_loss_is_found_however_it_was_given(loss):
+    assert only(model_with(layers.Dense(1, name="out"), loss=loss)).task == "regression"
+
+
+def test_losses_of_nested_outputs_and_of_layers():
+    inputs = keras.Input((4,))
+    hidden = layers.Dropout(0.5)(inputs)
+    heads = [layers.Dense(1, name="low")(hidden), layers.Dense(2, name="high")(hidden)]
+    nested = keras.Model(inputs, {"a": {"b": heads[0]}, "c": heads[1]})
+    nested.compile(loss={"a": {"b": "mae"}, "c": "mse"})
+    tasks = {o.name: o.task for o in resolve(nested, Asked(), {"a": {"b": 0}, "c": 0})}
+    assert tasks == {"a/b": "regression", "c": "regression"}
+    listed = keras.Model(inputs, heads)
+    listed.compile(loss={"low": "mse", "high": None})
+    with pytest.raises(ModelError, match="'high'"):
+        resolve(listed, Asked(), [0, 0])
+
+
+def test_only_the_task_of_the_chosen_output_is_needed():
+    model = several()
+    mc = without_xla(mcdrop.MCDropout(model, output="kind"))
+    prediction = mc.predict(X, num_samples=3)
+    assert (prediction.task, prediction.mean.shape) == ("classification", (5, 3))
+    assert mc.output_names == ("age", "alive", "kind")
+    for task in ("regression", {"age": "regression"}):
+        alone = without_xla(mcdrop.MCDropout(model, output="age", task=task))
+        assert alone.predict(X, num_samples=3).task == "regression"
+    with pytest.raises(ModelError, match="'age'"):
+        without_xla(mcdrop.MCDropout(model)).predict(X, num_samples=3)
+    with pytest.raises(DataError, match="expected one of age, alive, kind"):
+        without_xla(mcdrop.MCDropout(model, output="weight")).predict(X, num_samples=3)
+    single = without_xla(mcdrop.MCDropout(model_with(layers.Dense(3, "softmax")), output="dense"))
+    with pytest.raises(DataError, match="single output"):
+        single.predict(X, num_samples=3)
+
+
+def segmenter(end):
+    """Returns a model of channels-first images, and of what `end` makes of its 5 classes."""
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((3, 5, 6))
+    hidden = layers.SpatialDropout2D(0.3)(layers.Permute((2, 3, 1))(inputs))
+    return keras.Model(inputs, end(layers.Permute((3, 1, 2))(layers.Conv2D(5, 1)(hidden))))
+
+
+IMAGES = np.random.default_rng(1).random((4, 3, 5, 6)).astype(np.float32)
+
+
+@pytest.mark.parametrize("where", ["loss", "layer", "operation", "cast", "nested"])
+def test_classes_in_front_are_moved_to_the_last_place(where):
+    ends = {
+        "loss": lambda logits: logits,
+        "layer": layers.Softmax(axis=1),
+        "operation": lambda logits: ops.softmax(logits, axis=-3),
+        "cast": lambda x: layers.Activation("linear", dtype="float32")(layers.Softmax(axis=1)(x)),
+        "nested": segmenter_of_logits(),
+    }
+    model = segmenter(ends[where])
+    logits = segmenter(ends["loss"])
+    logits.set_weights(model.get_weights())
+    if where == "loss":
+        loss = losses.SparseCategoricalCrossentropy(from_logits=True, axis=1)
+        model.compile(loss=loss)
+    mc = without_xla(mcdrop.MCDropout(model))
+    prediction = mc.predict(IMAGES, num_samples=3, keep_samples=True)
+    expected = special.softmax(np.asarray(logits(IMAGES), np.float64), axis=1)
+    np.testing.assert_allclose(
+        prediction.deterministic, np.moveaxis(expected, 1, -1), rtol=1e-5, atol=1e-7
+    )
+    passes = np.moveaxis(mc.sample(IMAGES, num_samples=3), 2, -1)
+    passes = special.softmax(passes.astype(np.float64), axis=-1) if where == "loss" else passes
+    np.testing.assert_allclose(prediction.samples, passes, rtol=1e-5)
+
+
+def segmenter_of_logits():
+    """Returns a model that ends in a softmax on axis 1, to be nested in another."""
+    inputs = keras.Input((5, 5, 6))
+    return keras.Model(inputs, layers.Softmax(axis=1)(inputs))
+
+
+def test_classes_without_an_axis_are_refused():
+    ends = {
+        "no single axis": layers.Softmax(axis=(1, 2)),
+        "the examples": layers.Softmax(axis=0),
+    }
+    for words, end in ends.items():
+        with pytest.raises(ModelError, match=words):
+            only(segmenter(end))
+    merged = model_with(layers.Dense(6, activation="softmax"), layers.Reshape((2, 3)))
+    with pytest.raises(ModelError, match="no single axis"):
+        only(merged)
+    silent = segmenter(lambda logits: logits)
+    with pytest.raises(ModelError, match="nothing says which axis"):
+        only(silent, "classification")
+    silent.compile(loss=losses.SparseCategoricalCrossentropy(from_logits=True))
+    with pytest.raises(ModelError, match="axis 1, by the last layer, or on axis 3"):
+        only(silent)
+    both = segmenter(layers.Softmax(axis=1))
+    both.compile(loss="sparse_categorical_crossentropy")
+    with pytest.raises(ModelError, match="axis 1, by the softmax, or on axis 3"):
+        only(both)
+    assert only(both, "classification").axis == 1
+
+
+def gaussian_head(end, *, together=True):
+    """Returns a Gaussian model whose scale is what `end` makes of a hidden layer."""
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((4,))
+    hidden = layers.Dropout(0.5)(layers.Dense(6)(inputs))
+    parts = [layers.Dense(1, name="center")(hidden), end(hidden)]
+    return keras.Model(inputs, layers.Concatenate()(parts) if together else parts)
+
+
+@pytest.mark.parametrize("together", [True, False])
+@pytest.mark.parametrize(
+    "end",
+    [
+        layers.Dense(1, activation="softplus"),
+        layers.Dense(1, activation="exponential"),
+        layers.Dense(1, activation="relu"),
+        lambda hidden: ops.softplus(layers.Dense(1)(hidden)) + 1e-6,
+        lambda hidden: ops.exp(layers.Dense(1)(hidden)),
+        layers.Lambda(lambda hidden: hidden[:, :1], output_shape=(1,)),
+        layers.Dense(1, name="log_sigma"),
+    ],
+)
+def test_a_scale_that_the_activation_does_not_say_is_asked_for(end, together):
+    model = gaussian_head(end, together=together)
+    structure = 0 if together else [0, 0]
+    with pytest.raises(ModelError, match=r"log_variance.*variance.*standard_deviation"):
+        resolve(model, Asked("gaussian"), structure)
+    (output,) = resolve(model, Asked("gaussian", "standard_deviation"), structure)
+    assert output.gaussian_scale == "standard_deviation"
+
+
+@pytest.mark.parametrize("scale", ["log_variance", "variance", "standard_deviation"])
+@pytest.mark.parametrize("together", [True, False])
+def test_the_scale_is_read_as_the_user_says(scale, together, tmp_path):
+    model = gaussian_head(layers.Dense(1, activation="softplus"), together=together)
+    outputs = model(X)
+    raw = np.asarray(outputs[:, 1:] if together else outputs[1], np.float64)
+    variance = {"log_variance": np.exp(raw), "variance": raw, "standard_deviation": raw**2}[scale]
+    mc = without_xla(mcdrop.MCDropout(model, task="gaussian", gaussian_scale=scale))
+    prediction = mc.predict(X, num_samples=2)
+    np.testing.assert_allclose(prediction.deterministic_variance, variance, rtol=1e-5)
+    prediction.save(tmp_path / "p.npz")
+    assert mcdrop.Prediction.load(tmp_path / "p.npz").gaussian_scale == scale
+
+
+def test_the_mean_is_found_by_the_names_of_the_outputs():
+    inputs = keras.Input((4,))
+    hidden = layers.Dropout(0.5)(inputs)
+    first, second = layers.Dense(1, name="first")(hidden), layers.Dense(1, name="second")(hidden)
+    by_name = keras.Model(inputs, {"mu": first, "log_variance": second})
+    assert resolve(by_name, Asked("gaussian"), {"log_variance": 0, "mu": 0})[0].outputs == (1, 0)
+    # Sorted by their keys, the logarithm comes first.
+    by_name = keras.Model(inputs, {"mu": first, "log_sigma": second})
+    (output,) = resolve(by_name, Asked("gaussian", "variance"), {"log_sigma": 0, "mu": 0})
+    assert output.outputs == (1, 0)
+    unnamed = keras.Model(inputs, {"a": first, "b": second})
+    with pytest.raises(ModelError, match="which of the outputs"):
+        resolve(unnamed, Asked("gaussian"), {"a": 0, "b": 0})
+    listed = keras.Model(inputs, [first, second])
+    assert resolve(listed, Asked("gaussian"), [0, 0])[0].outputs == (0, 1)
+
+
+def test_a_scale_without_a_gaussian_task_is_refused():
+    with pytest.raises(DataError, match="gaussian_scale"):
+        resolve(model_with(layers.Dense(2), loss="mse"), Asked(None, "variance"), 0)
+    with pytest.raises(DataError, match="gaussian_scale"):
+        mcdrop.MCDropout(model_with(layers.Dense(2)), gaussian_scale="sigma")
