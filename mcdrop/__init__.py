@@ -43,7 +43,7 @@ _HOMES = {
     "from_samples": "accumulation",
     "register": "engine.audit",
 }
-_MODULES = ("acquisition", "layers", "metrics", "recalibrate", "report")
+_MODULES = ("acquisition", "layers", "metrics", "recalibrate", "report", "study")
 
 __all__ = [*sorted(_HOMES), *_MODULES]
 

@@ -9,6 +9,7 @@ from typing import Any
 import mcdrop
 from mcdrop.cli import options as opt
 
+STUDIES = ("rate", "placement", "kind")
 SHELLS = ("bash", "zsh", "fish", "tcsh", "powershell")
 
 _DESCRIPTION = """\
@@ -35,6 +36,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_report(commands)
     _add_predict(commands)
     _add_compare(commands)
+    _add_study(commands)
     _add_export(commands)
     _add_demo(commands)
     _add_completion(commands)
@@ -140,6 +142,39 @@ def _add_compare(commands: Any) -> None:
     opt.add_json(parser)
     opt.add_sampling(parser)
     opt.add_data(parser)
+    opt.add_verbosity(parser)
+
+
+def _add_study(commands: Any) -> None:
+    parser = _add(
+        commands,
+        "study",
+        "train small networks with and without dropout over several seeds, and answer a question",
+        "mcdrop study rate --data digits --seeds 5 --output study",
+    )
+    parser.add_argument("name", metavar="NAME", choices=STUDIES, help=", ".join(STUDIES))
+    opt.add(
+        parser,
+        "--output",
+        "-o",
+        metavar=opt.FOLDER,
+        type=Path,
+        required=True,
+        help=("folder for index.html, runs.csv, runs.parquet and study.json"),
+    )
+    opt.add(
+        parser,
+        "--data",
+        metavar="NAME",
+        default="digits",
+        help=("images by name: digits, mnist, fashion_mnist, cifar10"),
+    )
+    opt.add(parser, "--seeds", type=opt.at_least(1), default=5, help="runs of each setting")
+    opt.add(parser, "--epochs", type=opt.at_least(1), default=20, help="passes over the data")
+    opt.add(parser, "--train-size", type=opt.at_least(2), help="train on so many examples only")
+    opt.add(parser, "--samples", type=opt.at_least(2), default=50, help="Monte Carlo passes")
+    opt.add(parser, "--resume", action="store_true", help="go on with the study in the folder")
+    opt.add_json(parser)
     opt.add_verbosity(parser)
 
 

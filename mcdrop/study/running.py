@@ -1,0 +1,235 @@
+"""Running a study: a grid of networks times seeds, resumed where it was left."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from mcdrop._checks import as_array, check_count
+from mcdrop.errors import DataError
+from mcdrop.study.grid import Grid, settings_of
+from mcdrop.study.paired import summarize
+from mcdrop.study.runs import TABLE, RunsFolder, fingerprint
+from mcdrop.study.training import Build, Examples, Schedule, train_and_score
+
+Progress = Callable[[int, int], None]
+
+_PACKAGES = ("keras", "tensorflow", "numpy")
+
+
+@dataclass(frozen=True, eq=False)
+class StudyResult:
+    """What a study found.
+
+    Attributes:
+        name: Name of the study.
+        runs: One row a run and epoch; columns `study`, `setting`, `seed`, `epoch`, then scores.
+        references: For each setting the one that it is set beside.
+        confidence_level: Level of the intervals.
+    """
+
+    name: str
+    runs: pd.DataFrame
+    references: Mapping[str, str]
+    confidence_level: float = 0.95
+
+    def summary(self) -> pd.DataFrame:
+        """Returns every score of every setting beside its reference; see `summarize`."""
+        return summarize(self.runs, self.references, confidence_level=self.confidence_level)
+
+
+def run(
+    build: Build,
+    grid: Grid,
+    train: Any,
+    test: Any,
+    *,
+    seeds: int | Sequence[int] = 5,
+    epochs: int = 10,
+    batch_size: int = 128,
+    num_samples: int = 50,
+    reference: str | Mapping[str, str] | None = None,
+    confidence_level: float = 0.95,
+    output: str | Path | None = None,
+    resume: bool = False,
+    name: str = "study",
+    progress: Progress | None = None,
+) -> StudyResult:
+    """Trains every setting of a grid with every seed, and scores the networks.
+
+    A seed decides the initial weights and the order of the data, and they are the same
+    for every setting, so that differences between settings are paired. Scores of the epochs
+    are measured with dropout off on both sets; those of the trained network also with Monte Carlo
+    dropout where it has any. Training is plain `fit`.
+
+    Args:
+        build: Called with the arguments of a setting; returns a compiled Keras classifier of
+            integer labels that ends in a softmax.
+        grid: Arguments by setting, or lists of values by argument; see `settings_of`.
+        train: Inputs and labels, `(x, y)`.
+        test: The same, for the scores; nothing is chosen by them.
+        seeds: Number of seeds, from 0 on, or the seeds themselves.
+        epochs: Passes over the training data, at least 1.
+        batch_size: Examples of a step.
+        num_samples: Monte Carlo passes of the scores, at least 2.
+        reference: Setting that the others are set beside, or for each setting its own; None takes
+            the first.
+        confidence_level: Level of the intervals over seeds, within (0, 1).
+        output: Folder for `runs.csv`, `runs.parquet` and `study.json`, written after every run;
+            None keeps nothing on disk.
+        resume: Go on with the study in `output`.
+        name: Name of the study, in its tables.
+        progress: Called with (epochs done, epochs in all).
+
+    Returns:
+        The result. Equal arguments give equal tables on the same machine.
+
+    Raises:
+        DataError: The data, the grid or an argument do not fit, or `output` holds another study.
+        ModelError: `build` returns no compiled model.
+
+    Example:
+        >>> import keras
+        >>> def build(rate):
+        ...     layers = [keras.layers.Dropout(rate), keras.layers.Dense(2, "softmax")]
+        ...     model = keras.Sequential([keras.Input((3,)), *layers])
+        ...     model.compile("adam", "sparse_categorical_crossentropy")
+        ...     return model
+        >>> x = np.eye(3, dtype="float32").repeat(4, axis=0)
+        >>> data = x, np.arange(12) % 2
+        >>> result = run(build, {"rate": [0.1, 0.5]}, data, data, seeds=2, epochs=1, num_samples=4)
+        >>> result.runs[["setting", "seed", "epoch"]].to_numpy().tolist()
+        [['rate=0.1', 0, 1], ['rate=0.5', 0, 1], ['rate=0.1', 1, 1], ['rate=0.5', 1, 1]]
+    """
+    settings = settings_of(grid)
+    chosen = _as_seeds(seeds)
+    schedule = Schedule(
+        check_count("epochs", epochs, minimum=1),
+        check_count("batch_size", batch_size, minimum=1),
+        check_count("num_samples", num_samples, minimum=2),
+    )
+    sets = as_examples("train", train), as_examples("test", test)
+    references = _as_references(reference, list(settings))
+    record = {
+        "study": name,
+        "settings": {setting: _plain(arguments) for setting, arguments in settings.items()},
+        "seeds": list(chosen),
+        "references": references,
+        "epochs": schedule.epochs,
+        "batch_size": schedule.batch_size,
+        "num_samples": schedule.num_samples,
+        "data": fingerprint(*sets),
+        "versions": {package: version(package) for package in _PACKAGES},
+    }
+    folder = None if output is None else RunsFolder(Path(output), record, resume=resume)
+    runs = _run_all(build, settings, sets, chosen, schedule, folder, name, progress)
+    if folder is not None:
+        runs.to_parquet(folder.path / TABLE, index=False)
+    return StudyResult(name, runs, references, confidence_level)
+
+
+def _run_all(
+    build: Build,
+    settings: dict[str, dict[str, Any]],
+    sets: tuple[Examples, Examples],
+    seeds: Sequence[int],
+    schedule: Schedule,
+    folder: RunsFolder | None,
+    name: str,
+    progress: Progress | None,
+) -> pd.DataFrame:
+    """Returns the rows of all runs, seed by seed, so that a study cut short is still paired."""
+    finished = set() if folder is None else folder.finished
+    wanted = [(setting, seed) for seed in seeds for setting in settings]
+    total, done = len(wanted) * schedule.epochs, len(finished) * schedule.epochs
+    rows: list[dict[str, Any]] = []
+
+    def tick() -> None:
+        nonlocal done
+        done += 1
+        if progress is not None:
+            progress(done, total)
+
+    for setting, seed in wanted:
+        if (setting, seed) in finished:
+            continue
+        scores = train_and_score(
+            build, settings[setting], *sets, seed=seed, schedule=schedule, on_epoch=tick
+        )
+        found = [{"study": name, "setting": setting, "seed": seed, **row} for row in scores]
+        rows += found
+        if folder is not None:
+            folder.add(found)
+    frame = pd.DataFrame(rows) if folder is None else folder.frame()
+    return _in_order(frame, list(settings))
+
+
+def _in_order(frame: pd.DataFrame, settings: list[str]) -> pd.DataFrame:
+    """Returns the rows by seed, setting in the order of the grid, and epoch."""
+    place = frame["setting"].map(settings.index)
+    order = frame.assign(_place=place).sort_values(["seed", "_place", "epoch"], kind="stable")
+    return order.drop(columns="_place").reset_index(drop=True)
+
+
+def as_examples(name: str, value: Any) -> Examples:
+    """Returns inputs and labels as one record.
+
+    Raises:
+        DataError: It is no pair, the lengths differ, or the labels are no whole numbers from 0.
+    """
+    if isinstance(value, Examples):
+        return value
+    if not isinstance(value, Sequence) or len(value) != 2:
+        raise DataError(
+            f"`{name}` is a {type(value).__name__}, expected inputs and labels, (x, y)."
+        )
+    x, y = as_array(f"{name}[0]", value[0]), as_array(f"{name}[1]", value[1])
+    if y.ndim != 1 or y.dtype.kind not in "iu" or len(x) != len(y) or len(y) < 2:
+        raise DataError(
+            f"`{name}` holds inputs of shape {x.shape} and labels of shape {y.shape} and type "
+            f"{y.dtype}; expected (N, ...) and whole numbers of shape (N,), N at least 2."
+        )
+    if y.min() < 0:
+        raise DataError(f"`{name}` holds the label {int(y.min())}, expected labels from 0.")
+    return Examples(x, y.astype(np.int64))
+
+
+def _as_seeds(seeds: int | Sequence[int]) -> tuple[int, ...]:
+    if not isinstance(seeds, int):
+        chosen = tuple(check_count("seeds", seed, minimum=0) for seed in seeds)
+        if not chosen or len(set(chosen)) != len(chosen):
+            raise DataError(f"`seeds` is {list(seeds)}, expected different seeds, at least one.")
+        return chosen
+    return tuple(range(check_count("seeds", seeds, minimum=1)))
+
+
+def _as_references(
+    reference: str | Mapping[str, str] | None, settings: Sequence[str]
+) -> dict[str, str]:
+    """Returns the reference of each setting, checked."""
+    if isinstance(reference, Mapping):
+        references = {setting: reference.get(setting, setting) for setting in settings}
+    else:
+        references = dict.fromkeys(settings, settings[0] if reference is None else reference)
+    unknown = set(references.values()) - set(settings)
+    if unknown:
+        raise DataError(
+            f"`reference` names {sorted(map(str, unknown))}, expected some of "
+            f"{', '.join(settings)}."
+        )
+    return references
+
+
+def _plain(arguments: dict[str, Any]) -> dict[str, Any]:
+    """Returns arguments for study.json; what JSON has no form for as its text."""
+    simple = (str, int, float, bool, type(None))
+    return {
+        name: value if isinstance(value, simple) else repr(value)
+        for name, value in arguments.items()
+    }
