@@ -4,33 +4,29 @@ from __future__ import annotations
 
 import io
 import json
-import struct
 import zipfile
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mcdrop.errors import DataError
+from mcdrop.files.archives import (
+    DAMAGES,
+    ZIP_MAGIC,
+    ByteSource,
+    damage_told,
+    list_members,
+    read_member,
+    read_start,
+)
+from mcdrop.files.arrays import read_array
 from mcdrop.files.outputs import Kind, replaced
 
 _HEADER = "header"
 _LARGEST_HEADER = 2**20
-_DAMAGES = (
-    OSError,
-    EOFError,
-    ValueError,
-    KeyError,
-    RuntimeError,
-    MemoryError,
-    struct.error,
-    zlib.error,
-    zipfile.BadZipFile,
-)
-"""What reading a damaged archive raises, depending on which of its bytes are wrong."""
 
 
 def save(
@@ -50,10 +46,8 @@ def save(
 def holds(path: Path, kind: str) -> bool:
     """Returns whether a file is one of this kind that `save` wrote, of whatever version."""
     try:
-        with zipfile.ZipFile(path) as archive, archive.open(f"{_HEADER}.npy") as member:
-            start = member.read(_LARGEST_HEADER)
-        header = json.loads(str(np.load(io.BytesIO(start), allow_pickle=False)))
-    except (*_DAMAGES, RecursionError):
+        header = _read_header(path, list_members(path, DataError))
+    except DAMAGES:
         return False
     return isinstance(header, dict) and header.get("format") == kind
 
@@ -64,26 +58,30 @@ def load(path: Path, kind: str, version: int) -> tuple[dict[str, Any], dict[str,
     Raises:
         DataError: The file is missing, damaged, of another kind or of a newer version.
     """
-    try:
-        with path.open("rb") as file:  # np.load leaves a damaged file open that it opened itself
-            arrays = _read_arrays(file)
-        header = json.loads(str(arrays.pop(_HEADER)))
-    except FileNotFoundError:
-        raise DataError(f"{path} does not exist.") from None
-    except _DAMAGES as error:
-        raise DataError(f"{path} is not a file of kind {kind}: {error}") from None
+    if not read_start(path, DataError).startswith(ZIP_MAGIC):
+        raise DataError(f"{path} is not a file of kind {kind}.")
+    members = list_members(path, DataError)
+    if f"{_HEADER}.npy" not in members:
+        raise DataError(f"{path} is not a file of kind {kind}.")
+    with damage_told(str(path), DataError, "Save or copy it again."):
+        header = _read_header(path, members)
     if not isinstance(header, dict) or header.get("format") != kind:
         raise DataError(f"{path} is not a file of kind {kind}.")
     if header.get("version") != version:
         raise DataError(
             f"{path} has format version {header.get('version')}, this mcdrop reads {version}."
         )
-    return header, arrays
+    with damage_told(str(path), DataError, "Save or copy it again."):
+        names = [name.removesuffix(".npy") for name in members if name != f"{_HEADER}.npy"]
+        return header, {name: _read(path, f"{name}.npy") for name in names}
 
 
-def _read_arrays(file: IO[bytes]) -> dict[str, NDArray[Any]]:
-    """Returns all arrays of an `.npz` file."""
-    archive = np.load(file, allow_pickle=False)
-    if not isinstance(archive, np.lib.npyio.NpzFile):
-        raise ValueError("it holds a single array")
-    return {name: archive[name] for name in archive.files}
+def _read_header(path: Path, members: Mapping[str, zipfile.ZipInfo]) -> Any:
+    text = read_member(path, members[f"{_HEADER}.npy"], _LARGEST_HEADER)
+    return json.loads(str(read_array(io.BytesIO(text), len(text))))
+
+
+def _read(path: Path, member: str) -> NDArray[Any]:
+    source = ByteSource(path, member)
+    with source() as stream:
+        return read_array(stream, source.num_bytes)

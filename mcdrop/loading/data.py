@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcdrop.errors import DataError
-from mcdrop.loading._archives import ZIP_MAGIC, list_members, open_member, read_start
+from mcdrop.files.archives import ZIP_MAGIC, ByteSource, list_members, read_start
 from mcdrop.loading.images import ImageOptions, open_folder
 from mcdrop.loading.named import KNOWN_NAMES, is_named, load_named
 from mcdrop.loading.rows import ArrayRows, ChosenRows, NpyRows, Rows, npy_rows, read
@@ -155,10 +155,7 @@ def _open(source: str, options: DataOptions) -> Data:
 
 
 def _open_arrays(source: str, path: Path, options: DataOptions) -> Data:
-    try:
-        start = read_start(path)
-    except OSError as problem:
-        raise DataError(f"{source} cannot be read: {problem.strerror}.") from None
+    start = read_start(path, DataError)
     if start.startswith(_NPY_MAGIC):
         return Data(source, {"x": _open_npy(path)})
     if start.startswith(ZIP_MAGIC):
@@ -170,9 +167,8 @@ def _open_arrays(source: str, path: Path, options: DataOptions) -> Data:
 
 
 def _open_npy(path: Path) -> NpyRows:
-    if not path.is_file():
-        raise DataError(f"{path} does not exist.")
-    return npy_rows(str(path), lambda: path.open("rb"))
+    read_start(path, DataError)
+    return npy_rows(str(path), ByteSource(path))
 
 
 def _open_npz(source: str, path: Path, options: DataOptions) -> Data:
@@ -180,7 +176,7 @@ def _open_npz(source: str, path: Path, options: DataOptions) -> Data:
     names = [name.removesuffix(".npy") for name in members if name.endswith(".npy")]
     x_keys, y_key = _choose_keys(source, names, options)
     rows = {
-        name: npy_rows(f"{name} in {source}", open_member(path, f"{name}.npy"))
+        name: npy_rows(f"{name} in {source}", ByteSource(path, f"{name}.npy"))
         for name in (*x_keys, *([y_key] if y_key else []), "class_names")
         if name in names
     }

@@ -4,15 +4,25 @@ from __future__ import annotations
 
 import json
 import warnings
-import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from mcdrop.errors import McdropError, ModelError, ModelWarning
-from mcdrop.loading._archives import ZIP_MAGIC, list_members, read_start
+from mcdrop.files.archives import (
+    DAMAGES,
+    ZIP_MAGIC,
+    damage_told,
+    describe,
+    list_members,
+    read_member,
+    read_start,
+)
 
 _HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
+_LARGEST_CONFIG = 2**25
+"""Bytes of a configuration; those of the largest published models have a few million."""
+
 _HDF5_SUFFIXES = (".h5", ".hdf5")
 _SAVE_AGAIN = 'Save the whole model with model.save("model.keras") and pass that file.'
 _IN_PYTHON = "or load it yourself in Python and call mcdrop.MCDropout(model)"
@@ -80,10 +90,7 @@ def check_model_file(path: str | Path) -> Any:
         raise ModelError(f"{file} does not exist. Pass the .keras file that model.save wrote.")
     if file.is_dir():
         raise _directory_error(file)
-    try:
-        start = read_start(file)
-    except OSError as problem:
-        raise ModelError(f"{file} cannot be read: {problem.strerror}.") from None
+    start = read_start(file, ModelError)
     if start.startswith(ZIP_MAGIC):
         return _read_keras_config(file)
     if start == _HDF5_MAGIC:
@@ -106,13 +113,10 @@ def _read_keras_config(file: Path) -> Any:
         raise ModelError(f"{file} is a zip file, but not a Keras model. {_SAVE_AGAIN}")
     if file.suffix != ".keras":
         raise ModelError(f"{file} is in the .keras format under another name; rename it to .keras.")
-    try:
-        with zipfile.ZipFile(file) as archive:
-            metadata = json.loads(archive.read("metadata.json"))
-            config = json.loads(archive.read("config.json"))
-        version = str(metadata["keras_version"])
-    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as problem:
-        raise ModelError(f"{file} is damaged ({problem}). {_SAVE_AGAIN}") from None
+    with damage_told(str(file), ModelError, _SAVE_AGAIN):
+        metadata = json.loads(read_member(file, members["metadata.json"], _LARGEST_CONFIG))
+        config = json.loads(read_member(file, members["config.json"], _LARGEST_CONFIG))
+    version = str(metadata.get("keras_version")) if isinstance(metadata, dict) else ""
     if version.startswith("2."):
         raise ModelError(
             f"{file} was written by Keras {version} (tf_keras), and Keras 3 cannot read its .keras "
@@ -126,17 +130,14 @@ def _read_hdf5_config(file: Path) -> Any:
 
     if file.suffix not in _HDF5_SUFFIXES:
         raise ModelError(f"{file} is in the HDF5 format under another name; rename it to .h5.")
-    try:
-        with h5py.File(file, "r") as archive:
-            text = archive.attrs.get("model_config")
-    except (OSError, KeyError, RuntimeError) as problem:
-        raise ModelError(f"{file} is damaged ({problem}). {_SAVE_AGAIN}") from None
+    with damage_told(str(file), ModelError, _SAVE_AGAIN), h5py.File(file, "r") as archive:
+        text = archive.attrs.get("model_config")
     if text is None:
         raise ModelError(f"{file} holds weights only, without the layers. {_SAVE_AGAIN}")
     try:
         return json.loads(text)
-    except (ValueError, TypeError) as problem:
-        raise ModelError(f"{file} is damaged ({problem}). {_SAVE_AGAIN}") from None
+    except (*DAMAGES, TypeError) as problem:
+        raise ModelError(f"{file} is damaged ({describe(problem)}). {_SAVE_AGAIN}") from None
 
 
 def _explain(file: Path, config: Any, error: Exception) -> McdropError:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from mcdrop._checks import check_choice
 from mcdrop.errors import DataError
-from mcdrop.loading._archives import list_members, open_member
+from mcdrop.files.archives import ByteSource, list_members
 from mcdrop.loading.rows import npy_rows, read
 
 DATA_VARIABLE = "MCDROP_DATA"
@@ -121,7 +121,7 @@ def _load_file(name: str, file: Path, split: str) -> ImageSet:
 
 
 def _read_member(file: Path, member: str) -> NDArray[Any]:
-    return read(npy_rows(f"{member} in {file}", open_member(file, member)))
+    return read(npy_rows(f"{member} in {file}", ByteSource(file, member)))
 
 
 def _download(name: str, split: str) -> ImageSet:

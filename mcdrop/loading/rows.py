@@ -6,8 +6,7 @@ Every kind of source offers the same three things: `shape` with the number of ex
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import IO, Any, Protocol
 
@@ -15,6 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcdrop.errors import DataError
+from mcdrop.files.archives import DAMAGES, ByteSource, damage_told, describe
+from mcdrop.files.arrays import ArrayHeader, read_header
 
 Array = NDArray[Any]
 
@@ -66,7 +67,7 @@ class NpyRows:
     """Examples of an `.npy` file or of a member of an `.npz` file, read as a stream."""
 
     name: str
-    open: Callable[[], AbstractContextManager[IO[bytes]]]
+    open: ByteSource
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
     fortran_order: bool
@@ -77,28 +78,26 @@ class NpyRows:
             yield from ArrayRows(self._read_columns()).blocks(size)
             return
         with self.open() as stream:
-            _read_header(stream, self.name)
+            _read_header(stream, self.name, self.open.num_bytes)
             for start in range(0, self.shape[0], size):
                 count = min(size, self.shape[0] - start)
                 yield self._read(stream, (count, *self.shape[1:]))
 
     def _read_columns(self) -> Array:
         with self.open() as stream:
-            _read_header(stream, self.name)
+            _read_header(stream, self.name, self.open.num_bytes)
             return self._read(stream, self.shape[::-1]).transpose()
 
     def _read(self, stream: IO[bytes], shape: tuple[int, ...]) -> Array:
         wanted = int(np.prod(shape, dtype=np.int64)) * self.dtype.itemsize
-        try:
+        with damage_told(self.name, DataError, "Save or copy it again."):
             data = stream.read(wanted)
-        except Exception as problem:  # zipfile and zlib raise several kinds for damaged data
-            raise DataError(f"{self.name} is damaged ({problem}).") from None
         if len(data) != wanted:
             raise DataError(f"{self.name} ends too early: the file was not written completely.")
         return np.frombuffer(data, self.dtype).reshape(shape).astype(self.dtype.newbyteorder("="))
 
 
-def npy_rows(name: str, open_stream: Callable[[], AbstractContextManager[IO[bytes]]]) -> NpyRows:
+def npy_rows(name: str, open_stream: ByteSource) -> NpyRows:
     """Returns the rows of an `.npy` stream after reading its header.
 
     Raises:
@@ -106,7 +105,8 @@ def npy_rows(name: str, open_stream: Callable[[], AbstractContextManager[IO[byte
             have to be unpickled.
     """
     with open_stream() as stream:
-        shape, fortran_order, dtype = _read_header(stream, name)
+        header = _read_header(stream, name, open_stream.num_bytes)
+    shape, dtype = header.shape, header.dtype
     if dtype.hasobject:
         raise DataError(
             f"{name} is an array of Python objects, which mcdrop never unpickles. Save a plain "
@@ -114,20 +114,14 @@ def npy_rows(name: str, open_stream: Callable[[], AbstractContextManager[IO[byte
         )
     if not shape:
         raise DataError(f"{name} is a single number, expected an array with one row an example.")
-    return NpyRows(name, open_stream, shape, dtype, fortran_order)
+    return NpyRows(name, open_stream, shape, dtype, header.fortran_order)
 
 
-def _read_header(stream: IO[bytes], name: str) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
-    readers: Mapping[tuple[int, int], Any] = {
-        (1, 0): np.lib.format.read_array_header_1_0,
-        (2, 0): np.lib.format.read_array_header_2_0,
-    }
+def _read_header(stream: IO[bytes], name: str, num_bytes: int) -> ArrayHeader:
     try:
-        version = np.lib.format.read_magic(stream)
-        shape, fortran_order, dtype = readers[version](stream)
-    except Exception as problem:  # whatever a damaged header makes NumPy raise
-        raise DataError(f"{name} is not an array written by NumPy ({problem}).") from None
-    return shape, fortran_order, dtype
+        return read_header(stream, num_bytes)
+    except DAMAGES as problem:
+        raise DataError(f"{name} is not an array written by NumPy ({describe(problem)}).") from None
 
 
 @dataclass(frozen=True, eq=False)

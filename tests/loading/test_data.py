@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from mcdrop.errors import DataError
-from mcdrop.loading import DataOptions, _archives, open_data
+from mcdrop.files import archives
+from mcdrop.loading import DataOptions, open_data
 from mcdrop.loading.rows import ArrayRows, rows_at_once
 
 
@@ -53,7 +54,7 @@ def test_a_flipped_byte_is_found_on_reading(tmp_path):
 
 def test_a_zip_bomb_is_never_unpacked(tmp_path, monkeypatch):
     np.savez_compressed(tmp_path / "data.npz", x=np.zeros((10, 10**6), np.uint8))
-    monkeypatch.setattr(_archives, "ALWAYS_ALLOWED", 10**6)
+    monkeypatch.setattr(archives, "ALWAYS_ALLOWED", 10**6)
     with pytest.raises(DataError, match="looks like a zip bomb"):
         open_data(str(tmp_path / "data.npz"))
 

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from mcdrop.errors import ModelError, ModelWarning
-from mcdrop.loading import _archives, load_model
+from mcdrop.files import archives
+from mcdrop.loading import load_model
 
 keras = pytest.importorskip("keras")
 
@@ -112,7 +113,7 @@ def test_metadata_that_is_no_json_is_damaged(saved):
 def test_a_zip_bomb_is_never_unpacked(saved, monkeypatch):
     with zipfile.ZipFile(saved, "a", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("assets/zeros", bytes(30_000_000))
-    monkeypatch.setattr(_archives, "ALWAYS_ALLOWED", 1_000_000)
+    monkeypatch.setattr(archives, "ALWAYS_ALLOWED", 1_000_000)
     with pytest.raises(ModelError, match="zip bomb"):
         load_model(saved)
 
