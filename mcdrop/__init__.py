@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from mcdrop.errors import ModelWarning as ModelWarning
     from mcdrop.estimator import MCDropoutClassifier as MCDropoutClassifier
     from mcdrop.estimator import MCDropoutRegressor as MCDropoutRegressor
+    from mcdrop.evaluation import Comparison as Comparison
     from mcdrop.evaluation import Evaluation as Evaluation
+    from mcdrop.evaluation import compare as compare
     from mcdrop.evaluation import evaluate as evaluate
     from mcdrop.prediction import Prediction as Prediction
     from mcdrop.predictor import MCDropout as MCDropout
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "Comparison": "evaluation",
     "DataError": "errors",
     "Evaluation": "evaluation",
     "MCDropout": "predictor",
@@ -39,6 +42,7 @@ _HOMES = {
     "ModelWarning": "errors",
     "Prediction": "prediction",
     "StochasticLayer": "engine.audit",
+    "compare": "evaluation",
     "evaluate": "evaluation",
     "from_samples": "accumulation",
     "register": "engine.audit",

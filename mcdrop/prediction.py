@@ -12,8 +12,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
-from mcdrop._checks import as_float, check_number
+from mcdrop._checks import as_float, check_choice, check_count, check_number
 from mcdrop._mixture import mixture_quantile
+from mcdrop._prediction_checks import CLASS_TASKS as CLASS_TASKS
+from mcdrop._prediction_checks import TASKS as TASKS
+from mcdrop._prediction_checks import check_fields
 from mcdrop.errors import DataError
 from mcdrop.files import Kind, npz
 from mcdrop.pass_statistics import entropy, jackknife, leave_group_out
@@ -22,10 +25,6 @@ from mcdrop.splitting import Splitting, check_splitting, levels_of, variance_of_
 if TYPE_CHECKING:
     import pandas as pd
 
-TASKS = ("classification", "binary", "multilabel", "regression", "gaussian")
-"""softmax; one sigmoid; independent sigmoids; plain outputs; a mean with a (log-)variance."""
-
-CLASS_TASKS = TASKS[:3]
 GAUSSIAN_SCALES = ("log_variance", "variance", "standard_deviation")
 """What a model of task "gaussian" puts out beside its mean."""
 
@@ -360,7 +359,9 @@ class Prediction:
         needed = {field.name for field in fields(cls) if field.default is MISSING}
         if not needed <= set(values):
             raise DataError(f"{path} lacks {', '.join(sorted(needed - set(values)))}.")
-        return cls(**values)
+        loaded = cls(**values)
+        check_prediction(str(path), loaded)
+        return loaded
 
     def _arrays(self) -> dict[str, Array]:
         values = {field.name: getattr(self, field.name) for field in fields(self)}
@@ -406,6 +407,22 @@ def header_of(prediction: Prediction) -> dict[str, Any]:
     """Returns what a saved prediction holds besides its arrays."""
     scalars = {name: getattr(prediction, name) for name in _SCALARS}
     return {"format": FORMAT, "version": FORMAT_VERSION} | scalars
+
+
+def check_prediction(label: str, prediction: Prediction) -> None:
+    """Raises DataError for what no sampling gives: a NaN, a negative variance, no probabilities.
+
+    Args:
+        label: The prediction in the user's words.
+        prediction: What is checked, in time and memory of reading it once.
+    """
+    check_fields(label, prediction.task, prediction._arrays())
+    check_choice(f"{label}.masks", prediction.masks, ("independent", "shared"))
+    most = int(prediction.num_samples_per_example.max(initial=0))
+    if check_count(f"{label}.num_samples", prediction.num_samples, minimum=1) < most:
+        raise DataError(
+            f"`{label}.num_samples` is {prediction.num_samples}, but an example has {most} passes."
+        )
 
 
 def concatenate(predictions: Sequence[Prediction]) -> Prediction:

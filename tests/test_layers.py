@@ -15,7 +15,10 @@ ROOT = Path(mcdrop.__file__).parent
 # Layer: (its modules, the layers it may import besides itself).
 LAYERS = {
     "base": (
-        ("errors", "_checks", "_mixture", "pass_statistics", "splitting", "files", "files.*"),
+        (
+            *("errors", "_checks", "_prediction_checks", "_mixture"),
+            *("pass_statistics", "splitting", "files", "files.*"),
+        ),
         (),
     ),
     "weighted": (("weighted", "weighted.*"), ("base",)),

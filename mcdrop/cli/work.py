@@ -9,7 +9,7 @@ import sys
 from argparse import Namespace
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -229,13 +229,12 @@ def read_labels(examples: Examples, trial: Prediction) -> NDArray[Any]:
     Raises:
         DataError: There are none, or they do not fit the prediction.
     """
-    from mcdrop.evaluation.forecasts import make_problem
+    from mcdrop.evaluation.targets import as_targets, shape_of
 
     data = examples.original
     labels = data.y()
-    stand_in = np.broadcast_to(trial.mean[:1], (len(data), *trial.mean.shape[1:]))
     try:
-        make_problem(replace(trial, mean=stand_in), labels, 0.95)
+        as_targets(labels, trial.task, (len(data), *shape_of(trial)[1:]), 0.95)
     except DataError as error:
         raise DataError(f"The labels of {data.name} do not fit the model: {error}") from None
     return labels

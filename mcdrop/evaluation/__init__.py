@@ -1,8 +1,19 @@
-"""Scoring a prediction against the truth, Monte Carlo beside deterministic, with intervals."""
+"""Scoring forecasts against the truth, any number side by side, with intervals."""
 
-from mcdrop.evaluation.assessment import Evaluation as Evaluation
-from mcdrop.evaluation.assessment import evaluate as evaluate
-from mcdrop.evaluation.comparison import Comparison as Comparison
-from mcdrop.weighted.bootstrap import Estimate as Estimate
+from mcdrop.evaluation.assessing import evaluate as evaluate
+from mcdrop.evaluation.comparing import compare as compare
+from mcdrop.evaluation.records import ComparedMetric as ComparedMetric
+from mcdrop.evaluation.records import Estimate as Estimate
+from mcdrop.evaluation.records import MetricComparison as MetricComparison
+from mcdrop.evaluation.results import Comparison as Comparison
+from mcdrop.evaluation.results import Evaluation as Evaluation
 
-__all__ = ["Comparison", "Estimate", "Evaluation", "evaluate"]
+__all__ = [
+    "ComparedMetric",
+    "Comparison",
+    "Estimate",
+    "Evaluation",
+    "MetricComparison",
+    "compare",
+    "evaluate",
+]

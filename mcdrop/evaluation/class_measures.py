@@ -1,10 +1,14 @@
-"""The metrics of class tasks, with what `evaluate` needs to know of each."""
+"""The registry of the measures of class tasks; `docs/contributing.md` says how to add one."""
 
 from __future__ import annotations
 
+import numpy as np
+
+from mcdrop.evaluation import class_rules as rules
 from mcdrop.evaluation import class_statistics as compute
+from mcdrop.evaluation.class_rules import UNIT_INTERVAL, Scores
 from mcdrop.evaluation.forecasts import ClassForecast
-from mcdrop.evaluation.measure import Measure
+from mcdrop.evaluation.measures import Measure
 from mcdrop.weighted import calibration as weighted_calibration
 from mcdrop.weighted import ranking as weighted_ranking
 
@@ -13,27 +17,65 @@ ClassMeasure = Measure[ClassForecast]
 RISK = 0.01
 COVERAGE = 0.8
 TRUE_POSITIVE_RATE = 0.95
-UNIT_INTERVAL = (0.0, 1.0)
+BRIER_BOUNDS = (0.0, 2.0)
 
 
-def _calibration_measure(
-    name: str, title: str, strategy: str, norm: str, *, is_default: bool = False
+def _share(name: str, title: str, outcome: Scores, *, is_default: bool = False) -> ClassMeasure:
+    return Measure(
+        name,
+        title,
+        "share",
+        "higher",
+        compute.average(outcome),
+        rules.share(outcome),
+        is_default=is_default,
+        bounds=UNIT_INTERVAL,
+    )
+
+
+def _mean_over_classes(
+    name: str, title: str, statistic: compute.Compute, *, leads_dense: bool = False
 ) -> ClassMeasure:
     return Measure(
         name,
         title,
         "share",
-        "lower",
-        compute.binned(strategy, norm),
-        is_default=is_default,
+        "higher",
+        statistic,
+        rules.MIRRORED,
+        leads_dense=leads_dense,
         bounds=UNIT_INTERVAL,
-        is_biased=True,
-        floor=compute.binned_floor(strategy, norm),
-        note=compute.floor_note,
     )
 
 
-def _biased(
+def _entropy(name: str, title: str, scores: Scores, *, is_biased: bool = True) -> ClassMeasure:
+    return Measure(
+        name,
+        title,
+        "nats",
+        "neither",
+        compute.average(scores),
+        rules.uncertainty(scores, lambda forecast: float(np.log(forecast.num_classes))),
+        is_default=True,
+        note=compute.entropy_note if is_biased else lambda forecast: "",
+    )
+
+
+def _spread(name: str, title: str, unit: str, *, is_default: bool = False) -> ClassMeasure:
+    scores = compute.known(name.removeprefix("mean_"))
+    return Measure(
+        name,
+        title,
+        unit,
+        "neither",
+        compute.average(scores),
+        rules.uncertainty(scores, lambda forecast: 1.0),
+        is_default=is_default,
+        bounds=UNIT_INTERVAL,
+    )
+
+
+def _calibration(
     name: str,
     title: str,
     statistic: compute.Compute,
@@ -41,38 +83,100 @@ def _biased(
     unit: str = "share",
     bounds: tuple[float, float] = UNIT_INTERVAL,
     has_floor: bool = True,
+    is_costly: bool = False,
 ) -> ClassMeasure:
-    floor = compute.simulated_floor(statistic) if has_floor else None
     return Measure(
         name,
         title,
         unit,
         "lower",
         statistic,
+        rules.calibration(),
         bounds=bounds,
-        is_biased=True,
-        floor=floor,
+        floor=compute.simulated_floor(statistic) if has_floor else None,
         note=compute.floor_note if has_floor else lambda forecast: "",
+        is_costly=is_costly,
+    )
+
+
+def _binned(
+    name: str, title: str, strategy: str, norm: str, *, is_default: bool = False
+) -> ClassMeasure:
+    is_sum_of_gaps = (strategy, norm) == ("uniform", "l1")
+    return Measure(
+        name,
+        title,
+        "share",
+        "lower",
+        compute.binned(strategy, norm),
+        rules.calibration(compute.gap_movement if is_sum_of_gaps else None),
+        is_default=is_default,
+        bounds=UNIT_INTERVAL,
+        floor=compute.binned_floor(strategy, norm),
+        note=compute.floor_note,
+    )
+
+
+def _risk_coverage(
+    name: str,
+    title: str,
+    make: compute.MakeStatistic,
+    *,
+    rule: rules.ClassRule = rules.RISK_COVERAGE,
+    better: str = "lower",
+    note: str = "",
+    is_default: bool = False,
+) -> ClassMeasure:
+    return Measure(
+        name,
+        title,
+        "share",
+        better,
+        compute.ranking(make),
+        rule,
+        is_default=is_default,
+        bounds=UNIT_INTERVAL,
+        note=lambda forecast: note,
+    )
+
+
+def _detection(
+    name: str,
+    title: str,
+    make: compute.MakeStatistic,
+    rule: rules.ClassRule,
+    *,
+    unit: str = "",
+    better: str = "higher",
+    is_default: bool = False,
+) -> ClassMeasure:
+    return Measure(
+        name,
+        title,
+        unit,
+        better,
+        compute.detection(make),
+        rule,
+        is_default=is_default,
+        bounds=UNIT_INTERVAL,
     )
 
 
 CLASS_MEASURES: tuple[ClassMeasure, ...] = (
-    Measure(
-        "accuracy",
-        "Accuracy",
-        "share",
-        "higher",
-        compute.accuracy,
-        is_default=True,
-        bounds=UNIT_INTERVAL,
-        is_share=True,
+    _mean_over_classes(
+        "mean_intersection_over_union",
+        "Mean intersection over union",
+        compute.mean_intersection_over_union,
+        leads_dense=True,
     ),
+    _share("accuracy", "Accuracy", lambda forecast: forecast.correct, is_default=True),
     Measure(
         "negative_log_likelihood",
         "Negative log-likelihood",
         "nats",
         "lower",
-        compute.negative_log_likelihood,
+        compute.average(lambda forecast: forecast.log_loss),
+        rules.loss(lambda forecast: forecast.log_loss),
         is_default=True,
     ),
     Measure(
@@ -80,95 +184,71 @@ CLASS_MEASURES: tuple[ClassMeasure, ...] = (
         "Brier score",
         "",
         "lower",
-        compute.brier_score,
+        compute.average(lambda forecast: forecast.brier_loss),
+        rules.loss(lambda forecast: forecast.brier_loss),
         is_default=True,
-        bounds=(0.0, 2.0),
+        bounds=BRIER_BOUNDS,
     ),
-    _calibration_measure(
+    _binned(
         "expected_calibration_error",
         "Expected calibration error",
         "uniform",
         "l1",
         is_default=True,
     ),
-    Measure(
+    _risk_coverage(
         "area_under_risk_coverage",
         "Area under risk-coverage",
-        "share",
-        "lower",
-        compute.ranking(weighted_ranking.area_under_risk_coverage_statistic),
+        weighted_ranking.area_under_risk_coverage_statistic,
         is_default=True,
-        bounds=UNIT_INTERVAL,
     ),
-    Measure(
+    _detection(
         "error_detection_auroc",
         "Error detection AUROC",
+        weighted_ranking.auroc_statistic,
+        rules.AUROC,
+        is_default=True,
+    ),
+    _entropy(
+        "predictive_entropy", "Predictive entropy", lambda forecast: forecast.predictive_entropy
+    ),
+    _entropy(
+        "expected_entropy",
+        "Expected entropy",
+        compute.known("expected_entropy"),
+        is_biased=False,
+    ),
+    _entropy("mutual_information", "Mutual information", compute.known("mutual_information")),
+    _spread("variation_ratio", "Variation ratio", "share", is_default=True),
+    _spread("mean_standard_deviation", "Mean standard deviation", "probability"),
+    _share("top_k_accuracy", f"Top-{compute.TOP_K} accuracy", compute.top_k_hits),
+    _mean_over_classes("macro_precision", "Macro precision", compute.macro_precision),
+    _mean_over_classes("macro_recall", "Macro recall", compute.macro_recall),
+    _mean_over_classes("macro_f1", "Macro F1", compute.macro_f1),
+    _calibration(
+        "brier_reliability",
+        "Brier reliability",
+        compute.brier_part(0),
+        unit="",
+        bounds=BRIER_BOUNDS,
+    ),
+    Measure(
+        "brier_resolution",
+        "Brier resolution",
         "",
         "higher",
-        compute.detection(weighted_ranking.auroc_statistic),
-        is_default=True,
-        bounds=UNIT_INTERVAL,
+        compute.brier_part(1),
+        rules.MIRRORED,
     ),
-    *(
-        Measure(name, title, "nats", "neither", compute.known(name), is_default=True)
-        for name, title in (
-            ("predictive_entropy", "Predictive entropy"),
-            ("expected_entropy", "Expected entropy"),
-            ("mutual_information", "Mutual information"),
-        )
-    ),
-    Measure(
-        "variation_ratio",
-        "Variation ratio",
-        "share",
-        "neither",
-        compute.known("variation_ratio"),
-        is_default=True,
-        bounds=UNIT_INTERVAL,
-    ),
-    Measure(
-        "mean_standard_deviation",
-        "Mean standard deviation",
-        "probability",
-        "neither",
-        compute.known("standard_deviation"),
-    ),
-    Measure(
-        "top_k_accuracy",
-        f"Top-{compute.TOP_K} accuracy",
-        "share",
-        "higher",
-        compute.top_k_accuracy,
-        bounds=UNIT_INTERVAL,
-        is_share=True,
-    ),
-    Measure(
-        "mean_intersection_over_union",
-        "Mean intersection over union",
-        "share",
-        "higher",
-        compute.mean_intersection_over_union,
-        bounds=UNIT_INTERVAL,
-    ),
-    _biased(
-        "brier_reliability", "Brier reliability", compute.brier_part(0), unit="", bounds=(0.0, 2.0)
-    ),
-    Measure(
-        "brier_resolution", "Brier resolution", "", "higher", compute.brier_part(1), is_biased=True
-    ),
-    _calibration_measure(
-        "equal_mass_calibration_error", "Calibration error, equal-mass bins", "quantile", "l1"
-    ),
-    _calibration_measure(
+    _binned("equal_mass_calibration_error", "Calibration error, equal-mass bins", "quantile", "l1"),
+    _binned(
         "root_mean_squared_calibration_error",
         "Root mean squared calibration error",
         "uniform",
         "l2",
     ),
-    _calibration_measure(
-        "maximum_calibration_error", "Maximum calibration error", "uniform", "max"
-    ),
-    _biased(
+    _binned("maximum_calibration_error", "Maximum calibration error", "uniform", "max"),
+    _calibration(
         "debiased_calibration_error",
         "Debiased calibration error",
         compute.calibration(
@@ -178,7 +258,7 @@ CLASS_MEASURES: tuple[ClassMeasure, ...] = (
         ),
         has_floor=False,
     ),
-    _biased(
+    _calibration(
         "calibration_error_sweep",
         "Calibration error, bin sweep",
         compute.calibration(
@@ -186,90 +266,76 @@ CLASS_MEASURES: tuple[ClassMeasure, ...] = (
                 confidence, correct, norm="l1"
             )
         ),
+        is_costly=True,
     ),
-    _biased(
+    _calibration(
         "smooth_calibration_error",
         "Smooth calibration error",
         compute.calibration(weighted_calibration.smooth_calibration_statistic),
+        is_costly=True,
     ),
-    _biased(
+    _calibration(
         "classwise_calibration_error",
         "Classwise calibration error",
         compute.classwise_calibration_error,
     ),
-    _biased(
+    _calibration(
         "full_calibration_error",
         "Full calibration error",
         compute.full_calibration_error,
         bounds=(0.0, 2.0**0.5),
         has_floor=False,
+        is_costly=True,
     ),
-    _biased(
+    _calibration(
         "uncertainty_calibration_error",
         "Uncertainty calibration error",
         compute.uncertainty_calibration_error,
         has_floor=False,
     ),
-    Measure(
+    _risk_coverage(
         "excess_area_under_risk_coverage",
         "Excess area under risk-coverage",
-        "share",
-        "lower",
-        compute.ranking(weighted_ranking.excess_area_under_risk_coverage_statistic),
-        bounds=UNIT_INTERVAL,
+        weighted_ranking.excess_area_under_risk_coverage_statistic,
     ),
-    Measure(
+    _risk_coverage(
         "area_under_generalized_risk_coverage",
         "Area under generalized risk-coverage",
-        "share",
-        "lower",
-        compute.ranking(weighted_ranking.area_under_generalized_risk_coverage_statistic),
-        bounds=UNIT_INTERVAL,
+        weighted_ranking.area_under_generalized_risk_coverage_statistic,
     ),
-    Measure(
+    _risk_coverage(
         "coverage_at_risk",
         f"Coverage at {RISK:.0%} risk",
-        "share",
-        "higher",
-        compute.ranking(
-            lambda uncertainty, error: weighted_ranking.coverage_at_risk_statistic(
-                uncertainty, error, risk=RISK
-            )
+        lambda uncertainty, error: weighted_ranking.coverage_at_risk_statistic(
+            uncertainty, error, risk=RISK
         ),
-        bounds=UNIT_INTERVAL,
-        note=lambda forecast: "the best of many thresholds, so high by chance where it is small",
+        rule=rules.coverage_at_risk(RISK),
+        better="higher",
+        note="the best of many thresholds, so high by chance where it is small",
     ),
-    Measure(
+    _risk_coverage(
         "risk_at_coverage",
         f"Risk at {COVERAGE:.0%} coverage",
-        "share",
-        "lower",
-        compute.ranking(
-            lambda uncertainty, error: weighted_ranking.risk_at_coverage_statistic(
-                uncertainty, error, coverage=COVERAGE
-            )
+        lambda uncertainty, error: weighted_ranking.risk_at_coverage_statistic(
+            uncertainty, error, coverage=COVERAGE
         ),
-        bounds=UNIT_INTERVAL,
+        rule=rules.risk_at_coverage(COVERAGE),
     ),
-    Measure(
+    _detection(
         "error_detection_aupr",
         "Error detection AUPR",
-        "",
-        "higher",
-        compute.detection(weighted_ranking.average_precision_statistic),
-        bounds=UNIT_INTERVAL,
+        weighted_ranking.average_precision_statistic,
+        rules.AVERAGE_PRECISION,
     ),
-    Measure(
+    _detection(
         "error_detection_fpr95",
         "Error detection FPR at 95% TPR",
-        "share",
-        "lower",
-        compute.detection(
-            lambda uncertainty, error: weighted_ranking.false_positive_rate_statistic(
-                uncertainty, error, true_positive_rate=TRUE_POSITIVE_RATE
-            )
+        lambda uncertainty, error: weighted_ranking.false_positive_rate_statistic(
+            uncertainty, error, true_positive_rate=TRUE_POSITIVE_RATE
         ),
-        bounds=UNIT_INTERVAL,
+        rules.false_positive_rate(TRUE_POSITIVE_RATE),
+        unit="share",
+        better="lower",
     ),
 )
 """The measures of classification, binary and multilabel predictions, default ones first."""

@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
 from mcdrop.errors import DataError
 from mcdrop.evaluation.forecasts import ClassForecast
-from mcdrop.metrics.calibration import CalibrationFloor, calibration_error_floor
-from mcdrop.metrics.scoring import (
-    brier_score_per_example,
-    negative_log_likelihood_per_example,
-    top_k_accuracy_per_example,
-)
+from mcdrop.metrics.calibration import CalibrationFloor
 from mcdrop.weighted import calibration as weighted_calibration
-from mcdrop.weighted.arrays import divide
-from mcdrop.weighted.bootstrap import Resampled
+from mcdrop.weighted.arrays import OfWeights, divide
 from mcdrop.weighted.units import Statistic
 
 Array = NDArray[np.float64]
 Compute = Callable[[ClassForecast], Statistic]
+MakeStatistic = Callable[[Array, Array], OfWeights]
 
 NUM_BINS = 15
 TOP_K = 5
@@ -30,35 +26,28 @@ BANDWIDTH = 0.5
 MOST_PAIRED_UNITS = 20_000
 """Units above which errors that compare pairs are left out: they would take minutes."""
 
-FLOOR_DRAWS = 50_000_000
-"""Bound on the simulated units of a floor: 1,000 simulations up to 50,000 units."""
+FLOOR_DRAWS = 10_000_000
+"""Bound on the simulated units of a floor: 1,000 simulations up to 10,000 units."""
 
 LABEL_DRAWS = 500_000
 """The same for the errors whose simulation costs more: 50 simulations of 10,000 units."""
 
 
-def accuracy(forecast: ClassForecast) -> Statistic:
-    """Returns the share of units whose most probable class is the label."""
-    return forecast.units.average(forecast.correct)
+def average(scores: Callable[[ClassForecast], Array]) -> Compute:
+    """Returns the mean over units of scores that each forecast has."""
+    return lambda forecast: forecast.units.average(scores(forecast))
 
 
-def top_k_accuracy(forecast: ClassForecast) -> Statistic:
-    """Returns the share of units whose label is among the k most probable classes."""
-    if forecast.probabilities.shape[1] <= TOP_K:
+def top_k_hits(forecast: ClassForecast) -> Array:
+    """Returns 1 for each unit whose label is among the k most probable classes, else 0."""
+    if forecast.num_classes <= TOP_K:
         raise DataError(f"it needs more than {TOP_K} classes")
-    hits = top_k_accuracy_per_example(forecast.probabilities, forecast.labels, k=TOP_K)
-    return forecast.units.average(hits)
-
-
-def negative_log_likelihood(forecast: ClassForecast) -> Statistic:
-    """Returns the mean loss of the labels in nats."""
-    losses = negative_log_likelihood_per_example(forecast.probabilities, forecast.labels)
-    return forecast.units.average(losses)
-
-
-def brier_score(forecast: ClassForecast) -> Statistic:
-    """Returns the mean squared distance from the one-hot labels."""
-    return forecast.units.average(brier_score_per_example(forecast.probabilities, forecast.labels))
+    # Of tied classes the first come first, as a stable sort would have it.
+    rows = np.arange(forecast.labels.size)
+    table, chosen = forecast.probabilities, forecast.columns.chosen[:, np.newaxis]
+    before = np.arange(forecast.num_classes) < forecast.labels[rows, np.newaxis]
+    ahead = (table > chosen) | ((table == chosen) & before)
+    return (ahead.sum(axis=1) < TOP_K).astype(np.float64)
 
 
 def brier_part(part: int) -> Compute:
@@ -73,7 +62,7 @@ def brier_part(part: int) -> Compute:
     return statistic
 
 
-def calibration(make: Callable[[Array, Array], Resampled]) -> Compute:
+def calibration(make: MakeStatistic) -> Compute:
     """Returns the measure of confidence against correctness that `make` computes."""
     return lambda forecast: forecast.units.of_scores(make, forecast.confidence, forecast.correct)
 
@@ -87,18 +76,28 @@ def binned(strategy: str, norm: str) -> Compute:
     )
 
 
+def gap_movement(forecast: ClassForecast) -> Statistic:
+    """Returns how far a resample moves the gaps of the bins."""
+    return calibration(
+        lambda confidence, correct: weighted_calibration.gap_movement_statistic(
+            confidence, correct, num_bins=NUM_BINS
+        )
+    )(forecast)
+
+
 def binned_floor(strategy: str, norm: str) -> Callable[[ClassForecast], CalibrationFloor]:
     """Returns the floor of `binned`."""
 
     def floor(forecast: ClassForecast) -> CalibrationFloor:
-        num_simulations = int(np.clip(FLOOR_DRAWS // forecast.labels.size, 20, 1000))
-        return calibration_error_floor(
-            forecast.probabilities,
+        errors = weighted_calibration.errors_by_chance(
+            np.asarray(forecast.confidence, dtype=np.float64),
             num_bins=NUM_BINS,
             strategy=strategy,
             norm=norm,
-            num_simulations=num_simulations,
+            num_simulations=int(np.clip(FLOOR_DRAWS // forecast.labels.size, 20, 1000)),
+            seed=0,
         )
+        return CalibrationFloor.of(errors)
 
     return floor
 
@@ -116,8 +115,7 @@ def simulated_floor(
         for _ in range(int(np.clip(LABEL_DRAWS // num_units, 20, 200))):
             labels = (reached < generator.random((num_units, 1))).sum(axis=1)
             values.append(statistic(replace(forecast, labels=labels)).plain)
-        low, high = np.quantile(values, [0.025, 0.975])
-        return CalibrationFloor(mean=float(np.mean(values)), low=float(low), high=float(high))
+        return CalibrationFloor.of(np.array(values))
 
     return floor
 
@@ -152,29 +150,26 @@ def full_calibration_error(forecast: ClassForecast) -> Statistic:
 
 def uncertainty_calibration_error(forecast: ClassForecast) -> Statistic:
     """Returns how far the entropy over log C is from the error rate."""
-    scale = np.log(forecast.probabilities.shape[1])
-    scores = np.minimum(forecast.predictive_entropy / scale, 1.0)
+    scores = np.minimum(forecast.predictive_entropy / np.log(forecast.num_classes), 1.0)
 
-    def make(uncertainty: Array, error: Array) -> Resampled:
+    def make(uncertainty: Array, error: Array) -> OfWeights:
         return weighted_calibration.binned_calibration_statistic(
             uncertainty, error, num_bins=NUM_BINS, strategy="uniform", norm="l1"
         )
 
-    return forecast.units.of_scores(make, scores, 1.0 - forecast.correct)
+    return forecast.units.of_scores(make, scores, forecast.error)
 
 
-def ranking(make: Callable[[Array, Array], Resampled]) -> Compute:
+def ranking(make: MakeStatistic) -> Compute:
     """Returns the measure of predictive entropy against errors that `make` computes."""
     return lambda forecast: forecast.units.of_scores(
-        make, forecast.predictive_entropy, 1.0 - forecast.correct
+        make, forecast.predictive_entropy, forecast.error
     )
 
 
-def detection(
-    make: Callable[[Array, NDArray[np.bool_]], Resampled],
-) -> Compute:
+def detection(make: MakeStatistic) -> Compute:
     """Returns the measure of how well the predictive entropy tells errors from right answers."""
-    ranked = ranking(lambda uncertainty, error: make(uncertainty, error > 0))
+    ranked = ranking(make)
 
     def statistic(forecast: ClassForecast) -> Statistic:
         if forecast.correct.min() == forecast.correct.max():
@@ -185,42 +180,105 @@ def detection(
     return statistic
 
 
-def known(name: str) -> Compute:
-    """Returns the mean of an uncertainty of the forecast, which some forecasts do not have."""
+def known(name: str) -> Callable[[ClassForecast], Array]:
+    """Returns the reader of an uncertainty that some forecasts do not have."""
 
-    def statistic(forecast: ClassForecast) -> Statistic:
+    def scores(forecast: ClassForecast) -> Array:
         values: Array | None = getattr(forecast, name)
         if values is None:
-            raise DataError("it compares passes, of which a recalibrated mean has none")
-        return forecast.units.average(values)
+            raise DataError("it compares passes, of which this forecast has none")
+        return values
+
+    return scores
+
+
+def entropy_note(forecast: ClassForecast) -> str:
+    """Returns what the number of passes does to a part of the predictive entropy, or to all."""
+    if forecast.expected_entropy is None:
+        return ""
+    return (
+        "of the passes at hand, not corrected for their number; with infinitely many it would be "
+        "higher, and the interval reaches there"
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class ClassCounts:
+    """Units of each example by class, each of shape (n, K).
+
+    Classes are those of the forecast; of a multilabel task they are its labels, with the units
+    that have the label.
+
+    Attributes:
+        hits: Units of the class that are predicted as it.
+        predicted: Units that are predicted as it.
+        actual: Units of the class.
+    """
+
+    hits: csr_array
+    predicted: csr_array
+    actual: csr_array
+
+
+def class_counts(forecast: ClassForecast) -> ClassCounts:
+    """Returns how many units each example has of each class, and is predicted to have."""
+    example = forecast.units.example
+    example = np.arange(forecast.labels.size) if example is None else example
+    labels, predicted = forecast.labels, forecast.columns.predicted
+    if forecast.position is None:
+        num_classes, position = forecast.num_classes, None
+    else:
+        num_classes, position = int(forecast.position.max()) + 1, forecast.position
+
+    def count(classes: NDArray[np.int64], chosen: NDArray[np.bool_]) -> csr_array:
+        if position is not None:
+            chosen, classes = chosen & (classes == 1), position
+        shape = (forecast.units.num_examples, num_classes)
+        rows, columns = example[chosen], classes[chosen]
+        return csr_array((np.ones(rows.size), (rows, columns)), shape=shape)
+
+    every = np.ones(labels.size, bool)
+    return ClassCounts(
+        hits=count(labels, labels == predicted),
+        predicted=count(predicted, every),
+        actual=count(labels, every),
+    )
+
+
+def mean_over_classes(ratio: Callable[[Array, Array, Array], tuple[Array, Array]]) -> Compute:
+    """Returns the mean over the classes that occur, or are predicted, of a ratio of counts.
+
+    Args:
+        ratio: From hits, predicted and actual units, each (R, K), to both terms of the ratio.
+    """
+
+    def statistic(forecast: ClassForecast) -> Statistic:
+        counts = class_counts(forecast)
+
+        def mean(weights: Array) -> Array:
+            hits, predicted, actual = (
+                np.asarray((each.T @ weights.T).T)
+                for each in (counts.hits, counts.predicted, counts.actual)
+            )
+            occurs = predicted + actual > 0
+            ratios = np.where(occurs, divide(*ratio(hits, predicted, actual), 0.0), 0.0)
+            return divide(ratios.sum(axis=1), occurs.sum(axis=1), np.nan)
+
+        return forecast.units.of_examples(mean)
 
     return statistic
+
+
+macro_precision = mean_over_classes(lambda hits, predicted, actual: (hits, predicted))
+macro_recall = mean_over_classes(lambda hits, predicted, actual: (hits, actual))
+macro_f1 = mean_over_classes(lambda hits, predicted, actual: (2 * hits, predicted + actual))
+_intersection_over_union = mean_over_classes(
+    lambda hits, predicted, actual: (hits, predicted + actual - hits)
+)
 
 
 def mean_intersection_over_union(forecast: ClassForecast) -> Statistic:
     """Returns the mean intersection over union of the classes that occur."""
     if not forecast.dense:
         raise DataError("it is defined for dense outputs")
-    hits, union = _class_counts(forecast)
-
-    def mean_over_classes(weights: Array) -> Array:
-        ratios = divide(weights @ hits, weights @ union, np.nan)
-        occurring = (~np.isnan(ratios)).sum(axis=1)
-        return divide(np.nansum(ratios, axis=1), occurring, np.nan)
-
-    return forecast.units.of_examples(mean_over_classes)
-
-
-def _class_counts(forecast: ClassForecast) -> tuple[Array, Array]:
-    """Returns the pixels in intersection and union of each class, both of shape (n, C)."""
-    num_classes = forecast.probabilities.shape[1]
-    predicted = forecast.probabilities.argmax(axis=1)
-
-    def count(classes: NDArray[np.int64], chosen: Array) -> Array:
-        of_class = [forecast.units.sums(chosen * (classes == c)) for c in range(num_classes)]
-        return np.stack(of_class, axis=1)
-
-    everywhere = np.ones(forecast.labels.size)
-    hits = count(forecast.labels, forecast.correct)
-    union = count(forecast.labels, everywhere) + count(predicted, everywhere) - hits
-    return hits, union
+    return _intersection_over_union(forecast)

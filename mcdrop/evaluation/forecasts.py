@@ -1,28 +1,72 @@
-"""What a Prediction says, beside the targets: of all passes, of halves of them, without dropout."""
+"""A forecast with its targets: one type for class tasks, one for numbers.
+
+What a measure reads is here and nothing else: where a forecast came from, an array or the passes
+of a Prediction, is the matter of `mcdrop.evaluation.sources`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
-from scipy import special
+from numpy.typing import NDArray
 
-from mcdrop._checks import as_array, as_float, as_labels
-from mcdrop.accumulation import from_samples
-from mcdrop.errors import DataError
+from mcdrop.metrics.scoring import SMALLEST_PROBABILITY
 from mcdrop.pass_statistics import entropy
-from mcdrop.prediction import CLASS_TASKS, Prediction
-from mcdrop.weighted.bootstrap import half_samples
 from mcdrop.weighted.units import Units
 
 Array = NDArray[Any]
+Labels = NDArray[np.int64]
+Rows = NDArray[np.intp]
+Table = Callable[["slice | Rows"], Array]
+"""Class probabilities of some units, shape (m, C)."""
 
-VOID_LABEL = -1
-"""Label of pixels, or of single labels of an example, that count nowhere."""
+CHUNK_ELEMENTS = 2**18
+"""Probabilities looked at together: 2 MiB of float64, so that what is made of them stays near."""
+
+
+@dataclass(frozen=True, eq=False)
+class ClassColumns:
+    """What most measures need of class probabilities, one number a unit, each of shape (M,).
+
+    Attributes:
+        predicted: The most probable class, the first of tied ones.
+        confidence: Its probability.
+        chosen: Probability of the label.
+        square: Sum of the squared probabilities.
+        entropy: In nats.
+    """
+
+    predicted: Labels
+    confidence: Array
+    chosen: Array
+    square: Array
+    entropy: Array
+
+    def take(self, units: Rows) -> ClassColumns:
+        """Returns the columns of some units."""
+        return ClassColumns(*(getattr(self, each.name)[units] for each in fields(self)))
+
+
+def class_columns(table: Table, labels: Labels, num_classes: int) -> ClassColumns:
+    """Returns the columns of probabilities, shape (M, C), that are read piece by piece."""
+    columns = ClassColumns(
+        np.empty(labels.size, np.int64), *(np.empty(labels.size) for _ in range(4))
+    )
+    step = max(1, CHUNK_ELEMENTS // num_classes)
+    for start in range(0, labels.size, step):
+        piece = slice(start, start + step)
+        part = table(piece)
+        rows = np.arange(part.shape[0])
+        columns.predicted[piece] = part.argmax(axis=1)
+        columns.confidence[piece] = part[rows, columns.predicted[piece]]
+        columns.chosen[piece] = part[rows, labels[piece]]
+        columns.square[piece] = np.einsum("ij,ij->i", part, part)
+        columns.entropy[piece] = entropy(part)
+    return columns
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,40 +74,104 @@ class ClassForecast:
     """Class probabilities of M units with their labels.
 
     Attributes:
-        probabilities: Shape (M, C).
+        table: Reads the probabilities; measures that can do without them spare the memory.
+        num_classes: C.
         labels: Shape (M,).
         units: How the units belong to examples.
         dense: Whether the units are pixels.
+        columns: What the probabilities come to, one number a unit.
+        position: Which of several labels each unit is, shape (M,), multilabel only.
         expected_entropy: Mean entropy of the passes, shape (M,).
-        mutual_information: Shape (M,).
+        mutual_information: Of the passes at hand, shape (M,).
         variation_ratio: Shape (M,).
         standard_deviation: Over the passes, averaged over classes, shape (M,). This and the
-            three above are None where they are not known: without passes, for instance.
+            four above are None where they are not known: without passes, for instance.
     """
 
-    probabilities: Array
-    labels: NDArray[np.int64]
+    table: Table
+    num_classes: int
+    labels: Labels
     units: Units
     dense: bool
+    columns: ClassColumns
+    position: Rows | None = None
     expected_entropy: Array | None = None
     mutual_information: Array | None = None
     variation_ratio: Array | None = None
     standard_deviation: Array | None = None
 
     @cached_property
-    def predictive_entropy(self) -> Array:
-        """Entropy of the probabilities in nats, shape (M,)."""
-        return entropy(self.probabilities)
+    def probabilities(self) -> Array:
+        """Class probabilities, shape (M, C)."""
+        return self.table(slice(None))
 
     @cached_property
+    def correct(self) -> NDArray[np.float64]:
+        """1 where the most probable class is the label, else 0, shape (M,)."""
+        return (self.columns.predicted == self.labels).astype(np.float64)
+
+    @cached_property
+    def error(self) -> NDArray[np.float64]:
+        """1 where the most probable class is not the label, else 0, shape (M,)."""
+        return 1.0 - self.correct
+
+    @property
     def confidence(self) -> Array:
         """Largest probability, shape (M,)."""
-        return self.probabilities.max(axis=1)
+        return self.columns.confidence
+
+    @property
+    def predictive_entropy(self) -> Array:
+        """Entropy of the probabilities in nats, shape (M,)."""
+        return self.columns.entropy
 
     @cached_property
-    def correct(self) -> Array:
-        """1 where the most probable class is the label, else 0, shape (M,)."""
-        return (self.probabilities.argmax(axis=1) == self.labels).astype(np.float64)
+    def log_loss(self) -> Array:
+        """Loss -log p of each label in nats, shape (M,)."""
+        return np.abs(np.log(np.clip(self.columns.chosen, SMALLEST_PROBABILITY, 1.0)))
+
+    @cached_property
+    def brier_loss(self) -> Array:
+        """Squared distance from the one-hot label, shape (M,)."""
+        return np.maximum(self.columns.square - 2.0 * self.columns.chosen + 1.0, 0.0)
+
+    def relabelled(self, labels: Labels) -> ClassForecast:
+        """Returns the forecast with other labels, shape (M,)."""
+        chosen = self.probabilities[np.arange(labels.size), labels]
+        return replace(self, labels=labels, columns=replace(self.columns, chosen=chosen))
+
+    def extended(self, rows: Rows, labels: Labels) -> ClassForecast:
+        """Returns the forecast with some examples once more, under labels of their own.
+
+        Args:
+            rows: The examples that are repeated, shape (m,).
+            labels: Labels of all their units, in the order of `units.repeated`.
+        """
+        units, copies = self.units.repeated(rows)
+        every = np.concatenate([np.arange(self.labels.size), copies])
+        columns = self.columns.take(every)
+        columns.chosen[self.labels.size :] = self.table(copies)[np.arange(copies.size), labels]
+        optional = {name: getattr(self, name) for name in _OPTIONAL}
+        repeated: dict[str, Any] = {
+            name: None if values is None else values[every] for name, values in optional.items()
+        }
+        return replace(
+            self,
+            table=lambda chosen: self.table(every[chosen]),
+            labels=np.concatenate([self.labels, labels]),
+            units=units,
+            columns=columns,
+            **repeated,
+        )
+
+
+_OPTIONAL = (
+    "position",
+    "expected_entropy",
+    "mutual_information",
+    "variation_ratio",
+    "standard_deviation",
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,6 +192,8 @@ class RegressionForecast:
         aleatoric_variance: "gaussian" only.
         epistemic_variance: "gaussian" only.
         is_point: Whether the forecast is one number without a distribution.
+        borrows_spread: Whether the variance is that of other passes than the mean: halves of
+            passes that were not kept know no variance of their own.
     """
 
     task: str
@@ -99,239 +209,7 @@ class RegressionForecast:
     aleatoric_variance: Array | None = None
     epistemic_variance: Array | None = None
     is_point: bool = False
+    borrows_spread: bool = False
 
 
 Forecast = ClassForecast | RegressionForecast
-
-
-@dataclass(frozen=True, eq=False)
-class Problem:
-    """A prediction with targets that fit it, ready to be scored.
-
-    Attributes:
-        prediction: The prediction.
-        y: Targets in the shape that the prediction calls for.
-        level: Level of the predictive intervals of a regression.
-    """
-
-    prediction: Prediction
-    y: Array
-    level: float
-
-    @property
-    def _valid(self) -> Array:
-        return self.y != VOID_LABEL
-
-    @cached_property
-    def _units(self) -> Units:
-        num_examples = len(self.prediction)
-        if self.prediction.task not in CLASS_TASKS or self.y.ndim == 1:
-            return Units(num_examples)
-        return Units(num_examples, np.nonzero(self._valid)[0])
-
-    def monte_carlo(self) -> Forecast:
-        """Returns the forecast of all passes."""
-        prediction = self.prediction
-        if prediction.task not in CLASS_TASKS:
-            return self._regression(prediction)
-        others: dict[str, Array] = {}
-        if prediction.expected_entropy is not None:
-            others["expected_entropy"] = prediction.expected_entropy
-            others["mutual_information"] = prediction.mutual_information_corrected
-        if prediction.votes is not None:
-            others["variation_ratio"] = prediction.variation_ratio
-        return self._class_forecast(
-            prediction.class_probabilities,
-            **others,
-            standard_deviation=_over_classes(prediction.task, prediction.std),
-        )
-
-    def uncorrected(self, forecast: Forecast) -> Forecast:
-        """Returns the forecast of all passes in the form in which halves give it."""
-        if isinstance(forecast, RegressionForecast) or forecast.mutual_information is None:
-            return forecast
-        information = self.prediction.mutual_information
-        return replace(forecast, mutual_information=self._flat(information))
-
-    def deterministic(self) -> Forecast:
-        """Returns the forecast of the prediction without dropout."""
-        prediction = self.prediction
-        if prediction.task in CLASS_TASKS:
-            return self._class_forecast(prediction.deterministic_class_probabilities)
-        mean, variance = prediction.deterministic, prediction.deterministic_variance
-        if variance is None:
-            return self._point(mean)
-        reach = special.ndtri((1.0 + self.level) / 2.0) * np.sqrt(variance)
-        return replace(
-            self._point(mean),
-            is_point=False,
-            variance=variance,
-            low=mean - reach,
-            high=mean + reach,
-        )
-
-    @property
-    def num_groups(self) -> int:
-        """Number of groups of passes, of which halves are made."""
-        return int(self.prediction.group_counts.shape[0])
-
-    def flipped(self) -> NDArray[np.intp]:
-        """Returns the examples of which some class differs with dropout on and off."""
-        if self.prediction.task not in CLASS_TASKS:
-            return np.empty(0, np.intp)
-        deterministic = self.prediction.deterministic_class_probabilities.argmax(axis=-1)
-        differs = (self.prediction.predicted_class != deterministic) & self._valid
-        return np.flatnonzero(differs.reshape(differs.shape[0], -1).any(axis=1))
-
-    def halves(self) -> Iterator[tuple[float, Forecast]]:
-        """Yields the share of the passes that a half holds, and its forecast."""
-        counts = self.prediction.group_counts
-        for chosen in half_samples(counts.shape[0]):
-            share = float(counts[chosen].sum() / counts.sum())
-            if self.prediction.task in CLASS_TASKS:
-                yield share, self._class_half(chosen)
-            else:
-                yield share, self._regression_half(chosen)
-
-    def _flat(self, values: Array | None) -> Array | None:
-        """Returns values of shape (N, ...) as one value a unit, shape (M,)."""
-        if values is None or self.y.ndim == 1:
-            return values
-        return values[self._valid]
-
-    def _class_forecast(self, probabilities: Array, **others: Array | None) -> ClassForecast:
-        dense = self.y.ndim > (2 if self.prediction.task == "multilabel" else 1)
-        flat = {name: self._flat(values) for name, values in others.items()}
-        labels = self.y if self.y.ndim == 1 else self.y[self._valid]
-        chosen = probabilities if self.y.ndim == 1 else probabilities[self._valid]
-        return ClassForecast(chosen, labels, self._units, dense, **flat)
-
-    def _class_half(self, chosen: NDArray[np.intp]) -> ClassForecast:
-        """Returns a half's forecast; votes and deviations only when the passes were kept."""
-        half = replace(
-            self.prediction, mean=np.clip(self._half_mean("group_means", "mean", chosen), 0.0, 1.0)
-        )
-        others: dict[str, Array] = {}
-        if half.expected_entropy is not None:
-            expected = self._half_mean("group_expected_entropy", "expected_entropy", chosen)
-            half = replace(half, expected_entropy=expected)
-            others["expected_entropy"] = expected
-            others["mutual_information"] = half.mutual_information
-        if half.samples is not None:
-            passes = half.samples[self._passes_of(chosen)]
-            votes = replace(half, mean=passes).class_probabilities.argmax(axis=-1)
-            most = [(votes == c).mean(axis=0) for c in range(half.class_probabilities.shape[-1])]
-            others["variation_ratio"] = 1.0 - np.max(most, axis=0)
-            if len(passes) > 1:
-                std = passes.std(axis=0, ddof=1, dtype=np.float64)
-                others["standard_deviation"] = _over_classes(half.task, std)
-        return self._class_forecast(half.class_probabilities, **others)
-
-    def _point(self, mean: Array) -> RegressionForecast:
-        return RegressionForecast(
-            self.prediction.task, mean, self.y, self._units, self.level, is_point=True
-        )
-
-    def _regression(self, prediction: Prediction) -> RegressionForecast:
-        low, high = prediction.interval(self.level)
-        return replace(
-            self._point(prediction.mean),
-            is_point=False,
-            variance=prediction.variance,
-            low=low,
-            high=high,
-            samples=prediction.samples,
-            sample_variances=prediction.sample_variances,
-            aleatoric_variance=prediction.aleatoric_variance,
-            epistemic_variance=prediction.epistemic_variance,
-        )
-
-    def _regression_half(self, chosen: NDArray[np.intp]) -> RegressionForecast:
-        """Returns a half's forecast: its mean alone, unless the passes were kept."""
-        prediction = self.prediction
-        if prediction.samples is None or prediction.num_samples < 4:
-            return replace(
-                self._point(self._half_mean("group_means", "mean", chosen)), is_point=False
-            )
-        passes = self._passes_of(chosen)
-        variances = prediction.sample_variances
-        half = from_samples(
-            prediction.samples[passes],
-            prediction.deterministic,
-            task=prediction.task,
-            variances=None if variances is None else variances[passes],
-            deterministic_variance=prediction.deterministic_variance,
-        )
-        return self._regression(half)
-
-    def _passes_of(self, chosen: NDArray[np.intp]) -> NDArray[np.bool_]:
-        """Returns which passes belong to the chosen groups, shape (T,)."""
-        return np.isin(self.prediction.pass_groups, chosen)
-
-    def _half_mean(self, of_groups: str, of_all: str, chosen: NDArray[np.intp]) -> Array:
-        """Returns the mean over the passes of the chosen groups; of all where they have none."""
-        values: Array = getattr(self.prediction, of_groups)
-        mean: Array = getattr(self.prediction, of_all)
-        counts = self.prediction.group_counts
-        counts = counts.reshape(counts.shape + (1,) * (mean.ndim - 1))
-        total = np.zeros(mean.shape)
-        for group in chosen:
-            total += counts[group] * values[group]
-        passes = counts[chosen].sum(axis=0)
-        return np.where(passes > 0, total / np.maximum(passes, 1), mean)
-
-
-def make_problem(prediction: Prediction, y_true: ArrayLike, level: float) -> Problem:
-    """Returns the prediction with its targets, checked against it.
-
-    Raises:
-        DataError: The targets do not fit the prediction.
-    """
-    if not isinstance(prediction, Prediction):
-        raise DataError(
-            f"`prediction` is a {type(prediction).__name__}, expected a Prediction. Of a model "
-            "with several outputs evaluate each output's prediction by itself."
-        )
-    if len(prediction) < 2:
-        raise DataError(
-            f"`prediction` has {len(prediction)} example(s), expected at least 2: one example "
-            "gives no interval."
-        )
-    if prediction.task in CLASS_TASKS:
-        return Problem(prediction, _as_class_targets(prediction, y_true), level)
-    return Problem(prediction, _as_numbers(prediction, y_true), level)
-
-
-def _as_class_targets(prediction: Prediction, y_true: ArrayLike) -> NDArray[np.int64]:
-    """Returns labels in the shape of the predicted classes; void ones stay."""
-    *shape, num_classes = prediction.class_probabilities.shape
-    labels = as_array("y_true", y_true)
-    if labels.shape == (*shape, 1):
-        labels = labels[..., 0]
-    if len(shape) == 1 or labels.shape != tuple(shape):
-        return as_labels("y_true", labels, tuple(shape), num_classes)
-    void = labels == VOID_LABEL
-    if void.all():
-        raise DataError(f"`y_true` is {VOID_LABEL}, void, everywhere; expected some labels.")
-    checked = as_labels("y_true", np.where(void, 0, labels), tuple(shape), num_classes)
-    return np.where(void, VOID_LABEL, checked)
-
-
-def _as_numbers(prediction: Prediction, y_true: ArrayLike) -> NDArray[np.float64]:
-    """Returns targets in the shape of the predicted means."""
-    targets = as_float("y_true", y_true)
-    shape = prediction.mean.shape
-    if targets.shape != shape and targets.shape not in (shape[:-1], (*shape, 1)):
-        raise DataError(
-            f"`y_true` has shape {targets.shape}, expected {shape}, the shape of the predictions."
-        )
-    if targets.size != prediction.mean.size:
-        raise DataError(
-            f"`y_true` has shape {targets.shape}, expected {shape}, one target for each output."
-        )
-    return targets.reshape(shape)
-
-
-def _over_classes(task: str, std: Array) -> Array:
-    """Returns the standard deviation averaged over classes; those of yes and no are equal."""
-    return std.mean(axis=-1) if task == "classification" else std

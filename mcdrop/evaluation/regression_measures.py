@@ -1,4 +1,4 @@
-"""The metrics of regression as measures of a RegressionForecast."""
+"""The registry of the measures of regression; `docs/contributing.md` says how to add one."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from mcdrop import intervals
 from mcdrop.errors import DataError
 from mcdrop.evaluation.forecasts import RegressionForecast
-from mcdrop.evaluation.measure import Measure
+from mcdrop.evaluation.measures import Measure, Rule, Side
+from mcdrop.intervals import Interval
 from mcdrop.metrics._examples import mean_per_example
 from mcdrop.metrics.interval import (
     interval_coverage_per_example,
@@ -28,14 +30,18 @@ from mcdrop.metrics.regression import (
     squared_error_per_example,
 )
 from mcdrop.weighted.arrays import divide
-from mcdrop.weighted.units import Statistic, Units
+from mcdrop.weighted.units import Statistic
 
 Array = NDArray[np.float64]
+Scores = Callable[[RegressionForecast], Array]
 RegressionMeasure = Measure[RegressionForecast]
+RegressionSide = Side[RegressionForecast]
+RegressionRule = Rule[RegressionForecast]
 
 NUM_BINS = 10
 """Equal-mass bins of the predicted deviation, as `expected_normalized_calibration_error`."""
 
+MINIMUM_EXAMPLES_BINNED = 50
 TARGET_UNIT = "unit of y"
 EVERY_NUMBER = (float("-inf"), float("inf"))
 
@@ -48,6 +54,13 @@ def _needed(forecast: RegressionForecast, name: str) -> Array:
     return values
 
 
+def _own(forecast: RegressionForecast, name: str) -> Array:
+    """Returns a part that is about the spread alone, unless it was borrowed from other passes."""
+    if forecast.borrows_spread:
+        raise DataError("the spread of a part of the passes is not known, as none were kept")
+    return _needed(forecast, name)
+
+
 def _check_spread(mean: Array, variance: Array) -> None:
     """Raises DataError when a variance is 0, or what rounding in single precision leaves of 0."""
     none = np.sqrt(variance) <= np.finfo(np.float32).eps * np.abs(mean)
@@ -58,25 +71,22 @@ def _check_spread(mean: Array, variance: Array) -> None:
         )
 
 
-def _root_mean_squared_error(forecast: RegressionForecast) -> Statistic:
-    errors = squared_error_per_example(forecast.mean, forecast.y)
-    return forecast.units.average(errors, np.sqrt)
+def _squared_error(forecast: RegressionForecast) -> Array:
+    return squared_error_per_example(forecast.mean, forecast.y)
 
 
-def _mean_absolute_error(forecast: RegressionForecast) -> Statistic:
-    return forecast.units.average(absolute_error_per_example(forecast.mean, forecast.y))
+def _absolute_error(forecast: RegressionForecast) -> Array:
+    return absolute_error_per_example(forecast.mean, forecast.y)
 
 
-def _log_likelihood(forecast: RegressionForecast) -> Statistic:
+def _log_likelihood(forecast: RegressionForecast) -> Array:
     if forecast.sample_variances is not None:
-        terms = mixture_log_likelihood_per_example(
+        return mixture_log_likelihood_per_example(
             _needed(forecast, "samples"), forecast.y, sample_variances=forecast.sample_variances
         )
-        return forecast.units.average(terms)
     variance = _needed(forecast, "variance")
     _check_spread(forecast.mean, variance)
-    terms = gaussian_log_likelihood_per_example(forecast.mean, variance, forecast.y)
-    return forecast.units.average(terms)
+    return gaussian_log_likelihood_per_example(forecast.mean, variance, forecast.y)
 
 
 def _log_likelihood_note(forecast: RegressionForecast) -> str:
@@ -92,18 +102,16 @@ def _noise_note(forecast: RegressionForecast) -> str:
     return "; the model states no noise of the targets, so it counts its own uncertainty only"
 
 
-def _crps(forecast: RegressionForecast) -> Statistic:
+def _crps(forecast: RegressionForecast) -> Array:
     if forecast.is_point:
-        return _mean_absolute_error(forecast)
+        return _absolute_error(forecast)
     samples, variances = forecast.samples, forecast.sample_variances
     if samples is None:
         variance = _needed(forecast, "variance")
-        terms = crps_gaussian_per_example(forecast.mean, variance, forecast.y)
-    elif variances is None:
-        terms = crps_per_example(samples, forecast.y)
-    else:
-        terms = crps_gaussian_mixture_per_example(samples, variances, forecast.y)
-    return forecast.units.average(terms)
+        return crps_gaussian_per_example(forecast.mean, variance, forecast.y)
+    if variances is None:
+        return crps_per_example(samples, forecast.y)
+    return crps_gaussian_mixture_per_example(samples, variances, forecast.y)
 
 
 def _crps_note(forecast: RegressionForecast) -> str:
@@ -111,41 +119,97 @@ def _crps_note(forecast: RegressionForecast) -> str:
         return "mixture of the passes' normal distributions"
     kept = forecast.samples is not None
     basis = "fair estimator on the passes" if kept else "normal distribution of mean and variance"
-    point = "; the deterministic side is its absolute error" if forecast.task != "gaussian" else ""
+    point = "; of a single number it is the absolute error" if forecast.task != "gaussian" else ""
     return basis + point + _noise_note(forecast)
 
 
-def _interval_coverage(forecast: RegressionForecast) -> Statistic:
+def _interval_coverage(forecast: RegressionForecast) -> Array:
     low, high = _needed(forecast, "low"), _needed(forecast, "high")
-    return forecast.units.average(interval_coverage_per_example(low, high, forecast.y))
+    return interval_coverage_per_example(low, high, forecast.y)
 
 
-def _interval_width(forecast: RegressionForecast) -> Statistic:
+def _interval_width(forecast: RegressionForecast) -> Array:
+    return interval_width_per_example(_own(forecast, "low"), _own(forecast, "high"))
+
+
+def _interval_score(forecast: RegressionForecast) -> Array:
     low, high = _needed(forecast, "low"), _needed(forecast, "high")
-    return forecast.units.average(interval_width_per_example(low, high))
-
-
-def _interval_score(forecast: RegressionForecast) -> Statistic:
-    low, high = _needed(forecast, "low"), _needed(forecast, "high")
-    terms = interval_score_per_example(low, high, forecast.y, level=forecast.level)
-    return forecast.units.average(terms)
+    return interval_score_per_example(low, high, forecast.y, level=forecast.level)
 
 
 def _interval_note(forecast: RegressionForecast) -> str:
     return f"central interval of {forecast.level:.4g}" + _noise_note(forecast)
 
 
-def _root_mean(name: str) -> Callable[[RegressionForecast], Statistic]:
-    """Returns the root of the mean of one of the forecast's variances."""
+def _mean_variance(name: str) -> Scores:
+    """Returns the mean over outputs of one of the forecast's variances."""
+    return lambda forecast: mean_per_example(_own(forecast, name))
 
-    def statistic(forecast: RegressionForecast) -> Statistic:
-        return forecast.units.average(mean_per_example(_needed(forecast, name)), np.sqrt)
 
-    return statistic
+def _average(scores: Scores) -> Callable[[RegressionForecast], Statistic]:
+    return lambda forecast: forecast.units.average(scores(forecast))
+
+
+def _root_average(scores: Scores) -> Callable[[RegressionForecast], Statistic]:
+    return lambda forecast: forecast.units.average(scores(forecast), np.sqrt)
+
+
+def _rule(
+    scores: Scores,
+    of_one: Callable[[Array, float], Interval],
+    of_two: Callable[[Array, float], Interval],
+) -> RegressionRule:
+    """Returns the rule of a mean of scores, differences of which are a mean too."""
+    return Rule(
+        lambda side, level: of_one(scores(side.forecast), level),
+        lambda first, second, level: of_two(
+            scores(first.forecast) - scores(second.forecast), level
+        ),
+        resamples=False,
+    )
+
+
+def _root_rule(scores: Scores) -> RegressionRule:
+    return Rule(
+        lambda side, level: intervals.root_mean_square(scores(side.forecast), level),
+        lambda first, second, level: intervals.root_mean_square_difference(
+            scores(first.forecast), scores(second.forecast), level
+        ),
+        resamples=False,
+    )
+
+
+def _real_loss(values: Array, level: float) -> Interval:
+    """Returns the interval of a mean loss of either sign."""
+    return intervals.regression_loss(values, level, bounds=EVERY_NUMBER)
+
+
+def _coverage_rule() -> RegressionRule:
+    """Returns the rule of the share of outputs inside their intervals."""
+
+    def outputs(side: RegressionSide) -> tuple[Array, int]:
+        inside, size = _interval_coverage(side.forecast), side.forecast.y[0].size
+        return np.rint(inside * size), size
+
+    def of_one(side: RegressionSide, level: float) -> Interval:
+        inside, size = outputs(side)
+        if size == 1:
+            return intervals.share(int(inside.sum()), inside.size, level)
+        return intervals.cluster_share(inside, np.full(inside.size, float(size)), level)
+
+    def of_two(first: RegressionSide, second: RegressionSide, level: float) -> Interval:
+        (a, size), (b, _) = outputs(first), outputs(second)
+        if size == 1:
+            return intervals.paired_share_difference(
+                int((a > b).sum()), int((a < b).sum()), a.size, level
+            )
+        return intervals.cluster_share_difference(a, b, np.full(a.size, float(size)), level)
+
+    return Rule(of_one, of_two, resamples=False)
 
 
 def _expected_normalized_calibration_error(forecast: RegressionForecast) -> Statistic:
-    variance = _needed(forecast, "variance")
+    variance = _own(forecast, "variance")
     _check_spread(forecast.mean, variance)
     if variance.size < NUM_BINS:
         raise DataError(f"it needs at least {NUM_BINS} outputs")
@@ -159,13 +223,15 @@ def _expected_normalized_calibration_error(forecast: RegressionForecast) -> Stat
         values = [_binned_deviation(row, sorted_variance, squares) for row in weights[:, example]]
         return np.array(values)
 
-    return Units(num_examples).of_examples(error)
+    return forecast.units.of_examples(error)
 
 
 def _binned_deviation(weights: Array, variance: Array, squares: Array) -> float:
     """Returns the normalized calibration error of weighted outputs in order of the variance."""
     after = np.cumsum(weights)
-    starts = np.arange(NUM_BINS) * after[-1] // NUM_BINS
+    starts = np.arange(NUM_BINS) * after[-1] / NUM_BINS
+    if float(after[-1]).is_integer():  # whole examples, as the metric itself parts them
+        starts = np.floor(starts)
     bins = np.searchsorted(starts, after - weights, side="right") - 1
     sums = [np.bincount(bins, weights * x, NUM_BINS) for x in (variance, squares)]
     size = np.bincount(bins, weights, NUM_BINS)
@@ -174,13 +240,48 @@ def _binned_deviation(weights: Array, variance: Array, squares: Array) -> float:
     return float(gaps[size > 0].mean())
 
 
+def _binned_rule() -> RegressionRule:
+    """Returns the rule of a binned error, which chance pushes upward."""
+
+    def few(count: int) -> Interval | None:
+        if count >= MINIMUM_EXAMPLES_BINNED:
+            return None
+        return intervals.absent(f"fewer than {MINIMUM_EXAMPLES_BINNED} examples ({count})")
+
+    def of_one(side: RegressionSide, level: float) -> Interval:
+        found = intervals.reflected(side.value, side.right, level, bounds=(0.0, np.inf))
+        return few(side.forecast.units.num_examples) or found
+
+    def of_two(first: RegressionSide, second: RegressionSide, level: float) -> Interval:
+        found = intervals.reflected(first.value - second.value, first.right - second.right, level)
+        return few(first.forecast.units.num_examples) or found
+
+    return Rule(of_one, of_two)
+
+
+def _deviation(
+    name: str, title: str, variance: str, *, is_default: bool = False
+) -> RegressionMeasure:
+    scores = _mean_variance(variance)
+    return Measure(
+        name,
+        title,
+        TARGET_UNIT,
+        "neither",
+        _root_average(scores),
+        _root_rule(scores),
+        is_default=is_default,
+    )
+
+
 REGRESSION_MEASURES: tuple[RegressionMeasure, ...] = (
     Measure(
         "root_mean_squared_error",
         "Root mean squared error",
         TARGET_UNIT,
         "lower",
-        _root_mean_squared_error,
+        _root_average(_squared_error),
+        _root_rule(_squared_error),
         is_default=True,
     ),
     Measure(
@@ -188,7 +289,8 @@ REGRESSION_MEASURES: tuple[RegressionMeasure, ...] = (
         "Log-likelihood",
         "nats",
         "higher",
-        _log_likelihood,
+        _average(_log_likelihood),
+        _rule(_log_likelihood, intervals.log_likelihood, intervals.log_likelihood),
         is_default=True,
         bounds=EVERY_NUMBER,
         note=_log_likelihood_note,
@@ -198,7 +300,8 @@ REGRESSION_MEASURES: tuple[RegressionMeasure, ...] = (
         "CRPS",
         TARGET_UNIT,
         "lower",
-        _crps,
+        _average(_crps),
+        _rule(_crps, _real_loss, intervals.student),
         is_default=True,
         bounds=EVERY_NUMBER,
         note=_crps_note,
@@ -208,10 +311,10 @@ REGRESSION_MEASURES: tuple[RegressionMeasure, ...] = (
         "Interval coverage",
         "share",
         "neither",
-        _interval_coverage,
+        _average(_interval_coverage),
+        _coverage_rule(),
         is_default=True,
         bounds=(0.0, 1.0),
-        is_share=True,
         note=_interval_note,
     ),
     Measure(
@@ -219,27 +322,27 @@ REGRESSION_MEASURES: tuple[RegressionMeasure, ...] = (
         "Interval width",
         TARGET_UNIT,
         "neither",
-        _interval_width,
+        _average(_interval_width),
+        _rule(_interval_width, intervals.student, intervals.student),
         is_default=True,
         note=_interval_note,
     ),
+    _deviation("sharpness", "Sharpness", "variance", is_default=True),
     Measure(
-        "sharpness",
-        "Sharpness",
+        "mean_absolute_error",
+        "Mean absolute error",
         TARGET_UNIT,
-        "neither",
-        _root_mean("variance"),
-        is_default=True,
-    ),
-    Measure(
-        "mean_absolute_error", "Mean absolute error", TARGET_UNIT, "lower", _mean_absolute_error
+        "lower",
+        _average(_absolute_error),
+        _rule(_absolute_error, intervals.regression_loss, intervals.student),
     ),
     Measure(
         "interval_score",
         "Interval score",
         TARGET_UNIT,
         "lower",
-        _interval_score,
+        _average(_interval_score),
+        _rule(_interval_score, intervals.log_likelihood, intervals.log_likelihood),
         note=_interval_note,
     ),
     Measure(
@@ -248,22 +351,10 @@ REGRESSION_MEASURES: tuple[RegressionMeasure, ...] = (
         "",
         "lower",
         _expected_normalized_calibration_error,
-        is_biased=True,
+        _binned_rule(),
         note=lambda forecast: "about sqrt(10 / (pi N)) by chance when calibrated",
     ),
-    Measure(
-        "aleatoric_deviation",
-        "Root mean aleatoric variance",
-        TARGET_UNIT,
-        "neither",
-        _root_mean("aleatoric_variance"),
-    ),
-    Measure(
-        "epistemic_deviation",
-        "Root mean epistemic variance",
-        TARGET_UNIT,
-        "neither",
-        _root_mean("epistemic_variance"),
-    ),
+    _deviation("aleatoric_deviation", "Root mean aleatoric variance", "aleatoric_variance"),
+    _deviation("epistemic_deviation", "Root mean epistemic variance", "epistemic_variance"),
 )
 """The measures of regression and gaussian predictions, default ones first."""

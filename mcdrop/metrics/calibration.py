@@ -20,14 +20,13 @@ from scipy.special import ndtri
 
 from mcdrop._checks import as_probabilities, check_choice, check_count, check_number
 from mcdrop.metrics._classification import as_scored, top_label
-from mcdrop.weighted.arrays import BLOCK_ELEMENTS, divide, fixed_bin_sums, plain_value
+from mcdrop.weighted.arrays import divide, plain_value
 from mcdrop.weighted.calibration import (
-    BinSums,
     assign_bins,
     binned_calibration_statistic,
     classwise_calibration_statistic,
-    combine_bins,
     debiased_calibration_statistic,
+    errors_by_chance,
     make_binner,
     sweep_calibration_statistic,
 )
@@ -72,6 +71,12 @@ class CalibrationFloor:
     mean: float
     low: float
     high: float
+
+    @classmethod
+    def of(cls, errors: FloatArray) -> CalibrationFloor:
+        """Returns the floor of simulated errors, shape (R,)."""
+        low, high = np.quantile(errors, [0.025, 0.975])
+        return cls(mean=float(np.mean(errors)), low=float(low), high=float(high))
 
 
 def _check_options(num_bins: int, strategy: str, norm: str) -> None:
@@ -362,17 +367,12 @@ def calibration_error_floor(
     _check_options(num_bins, strategy, norm)
     check_count("num_simulations", num_simulations, minimum=1)
     check_count("seed", seed, minimum=0)
-    generator = np.random.default_rng(seed)
-    bins = assign_bins(confidence, num_bins, strategy)
-    # Which examples come true takes the place of the weights: the bins do not depend on it.
-    sums = fixed_bin_sums(bins, num_bins, [np.ones_like(confidence), confidence])
-    weight, stated = sums(np.ones((1, confidence.size)))
-    step = max(1, BLOCK_ELEMENTS // confidence.size)
-    errors = np.empty(num_simulations)
-    for start in range(0, num_simulations, step):
-        rows = min(step, num_simulations - start)
-        correct = generator.random((rows, confidence.size)) < confidence
-        outcome = sums(correct.astype(np.float64))[0]
-        errors[start : start + rows] = combine_bins(BinSums(weight, stated, outcome), norm)
-    low, high = np.quantile(errors, [0.025, 0.975])
-    return CalibrationFloor(mean=float(errors.mean()), low=float(low), high=float(high))
+    errors = errors_by_chance(
+        confidence,
+        num_bins=num_bins,
+        strategy=strategy,
+        norm=norm,
+        num_simulations=num_simulations,
+        seed=seed,
+    )
+    return CalibrationFloor.of(errors)

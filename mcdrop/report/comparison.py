@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcdrop.errors import DataError
+from mcdrop.evaluation import Estimate
 from mcdrop.metrics.calibration import ReliabilityCurve
 from mcdrop.metrics.regression import squared_error_per_example
 from mcdrop.metrics.scoring import brier_score_per_example, negative_log_likelihood_per_example
@@ -22,10 +23,10 @@ from mcdrop.report.figures import Figure
 from mcdrop.report.formatting import joined
 from mcdrop.report.tables import cell
 from mcdrop.report.values import selective_values, targets_of
-from mcdrop.weighted.bootstrap import Estimate, percentile_interval, resample
+from mcdrop.weighted.bootstrap import percentile_interval, resample
 
 if TYPE_CHECKING:
-    from mcdrop.evaluation import Comparison, Evaluation
+    from mcdrop.evaluation import Evaluation, MetricComparison
 
 Array = NDArray[Any]
 
@@ -160,7 +161,7 @@ def _check(names: Sequence[str], evaluations: Sequence[Evaluation]) -> None:
         )
 
 
-def _find(evaluation: Evaluation, name: str) -> Comparison | None:
+def _find(evaluation: Evaluation, name: str) -> MetricComparison | None:
     return next((c for c in evaluation.comparisons if c.name == name), None)
 
 
@@ -199,7 +200,7 @@ def _resampled(
 
 
 def _metric(
-    comparison: Comparison,
+    comparison: MetricComparison,
     evaluations: Sequence[Evaluation],
     resampled: _Resampled | None,
     level: float,

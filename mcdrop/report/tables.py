@@ -8,15 +8,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mcdrop.evaluation import Comparison
+from mcdrop.evaluation import MetricComparison
 from mcdrop.report.formatting import decimals_for, interval, number, percent, signed
 from mcdrop.report.intervals import Interval
 
 if TYPE_CHECKING:
-    from mcdrop.evaluation import Evaluation
+    from mcdrop.evaluation import Estimate, Evaluation
     from mcdrop.report.comparison import ComparedMetric, ComparisonContent
     from mcdrop.report.recalibration import RepairedMetric
-    from mcdrop.weighted.bootstrap import Estimate
 
 READINGS = {"better": "better", "worse": "worse", "unclear": "no clear difference"}
 DIRECTIONS = {"higher": "higher is better", "lower": "lower is better", "neither": ""}
@@ -64,7 +63,7 @@ def repaired_rows(metrics: Sequence[RepairedMetric]) -> list[MetricRow]:
     """Returns one row a metric, the repaired prediction in place of MC dropout."""
     return [
         _row(
-            Comparison(
+            MetricComparison(
                 name=metric.name,
                 title=metric.title,
                 unit=metric.unit,
@@ -79,7 +78,7 @@ def repaired_rows(metrics: Sequence[RepairedMetric]) -> list[MetricRow]:
     ]
 
 
-def reading(comparison: Comparison) -> str:
+def reading(comparison: MetricComparison) -> str:
     """Returns "better", "worse" or "unclear": which way the interval of the difference lies."""
     if comparison.difference is None:
         return "unclear"
@@ -93,7 +92,7 @@ def direction(difference: Estimate, better: str) -> str:
     return "better" if (difference.low > 0) == (better == "higher") else "worse"
 
 
-def is_share(comparison: Comparison) -> bool:
+def is_share(comparison: MetricComparison) -> bool:
     """Returns whether a metric is shown in percent."""
     return comparison.unit == "share"
 
@@ -127,7 +126,7 @@ def difference_cell(estimate: Estimate, *, as_percent: bool) -> Cell:
     return Cell(signed(value, decimals), text)
 
 
-def _row(comparison: Comparison) -> MetricRow:
+def _row(comparison: MetricComparison) -> MetricRow:
     share = is_share(comparison)
     plain, difference = comparison.deterministic, comparison.difference
     compared = difference is not None and plain is not None
@@ -144,7 +143,7 @@ def _row(comparison: Comparison) -> MetricRow:
     )
 
 
-def _note(comparison: Comparison) -> str:
+def _note(comparison: MetricComparison) -> str:
     unit = "" if is_share(comparison) else comparison.unit
     parts = [part for part in (unit, DIRECTIONS[comparison.better]) if part]
     if comparison.floor is not None:

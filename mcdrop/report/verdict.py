@@ -21,9 +21,8 @@ from mcdrop.report.tables import (
 )
 
 if TYPE_CHECKING:
-    from mcdrop.evaluation import Comparison, Evaluation
+    from mcdrop.evaluation import Estimate, Evaluation, MetricComparison
     from mcdrop.report.recalibration import RepairedMetric
-    from mcdrop.weighted.bootstrap import Estimate
 
 TRUST = "Can I trust it?"
 CHANGE = "What does MC dropout change?"
@@ -47,7 +46,7 @@ PROPER = ("negative_log_likelihood", "brier_score", "log_likelihood", "crps")
 PROPER_NOUNS = ("Brier",)
 
 
-def find(evaluation: Evaluation, name: str) -> Comparison | None:
+def find(evaluation: Evaluation, name: str) -> MetricComparison | None:
     """Returns a comparison by name, or None when it was not computed."""
     for comparison in evaluation.comparisons:
         if comparison.name == name:
@@ -80,7 +79,7 @@ def change(evaluation: Evaluation) -> Answer:
     return Answer(CHANGE, headline, tuple(facts), "caution")
 
 
-def titles(metrics: Sequence[Comparison] | Sequence[RepairedMetric]) -> str:
+def titles(metrics: Sequence[MetricComparison] | Sequence[RepairedMetric]) -> str:
     """Returns the titles of metrics within a sentence, the first two of many."""
     found = [_lower(metric.title) for metric in metrics]
     return joined(found if len(found) <= 3 else [*found[:2], f"{len(found) - 2} more"])
@@ -93,7 +92,7 @@ def _lower(title: str) -> str:
     return title[:1].lower() + title[1:]
 
 
-def _difference_fact(comparison: Comparison) -> Fact:
+def _difference_fact(comparison: MetricComparison) -> Fact:
     """Returns a metric without and with MC dropout, and its difference."""
     share = is_share(comparison)
     after = cell(comparison.monte_carlo, as_percent=share).value

@@ -18,13 +18,13 @@ from scipy.sparse import csr_array
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
-Statistic = Callable[[NDArray[Any]], FloatArray]
+OfWeights = Callable[[NDArray[Any]], FloatArray]
 
 BLOCK_ELEMENTS = 2**17
 """Weights handled at once: 1 MiB of float64, so that the temporaries stay in the cache."""
 
 
-def in_row_blocks(function: Statistic) -> Statistic:
+def in_row_blocks(function: OfWeights) -> OfWeights:
     """Returns `function` applied to blocks of rows, so that its temporaries stay small."""
 
     def blockwise(weights: NDArray[Any]) -> FloatArray:
@@ -38,12 +38,12 @@ def in_row_blocks(function: Statistic) -> Statistic:
     return blockwise
 
 
-def plain_value(statistic: Statistic, num_examples: int) -> float:
+def plain_value(statistic: OfWeights, num_examples: int) -> float:
     """Returns the statistic of the data as they are, each example counted once."""
     return float(statistic(np.ones((1, num_examples)))[0])
 
 
-def mean_statistic(values: FloatArray) -> Statistic:
+def mean_statistic(values: FloatArray) -> OfWeights:
     """Returns the statistic of the mean of `values`, one value an example, shape (n,)."""
 
     def mean(weights: NDArray[Any]) -> FloatArray:

@@ -17,8 +17,9 @@ from scipy.fft import dct, idct
 from scipy.optimize import brentq
 
 from mcdrop.weighted.arrays import (
+    BLOCK_ELEMENTS,
     FloatArray,
-    Statistic,
+    OfWeights,
     bin_sums,
     divide,
     fixed_bin_sums,
@@ -130,15 +131,58 @@ def combine_bins(sums: BinSums, norm: str) -> FloatArray:
 
 def binned_calibration_statistic(
     confidence: FloatArray, outcome: FloatArray, *, num_bins: int, strategy: str, norm: str
-) -> Statistic:
+) -> OfWeights:
     """Returns the binned calibration error."""
     binner = make_binner(confidence, outcome, num_bins, strategy)
     return in_row_blocks(lambda weights: combine_bins(binner(weights), norm))
 
 
+def gap_movement_statistic(
+    confidence: FloatArray, outcome: FloatArray, *, num_bins: int
+) -> OfWeights:
+    """Returns the sum over equal-width bins of |gap on the resample - gap on the data|.
+
+    A gap is the mean confidence of a bin less its mean outcome, times the bin's share.
+    """
+    bins = uniform_bins(confidence, num_bins)
+    sums = fixed_bin_sums(bins, num_bins, [confidence - outcome])
+    gaps = sums(np.ones((1, confidence.size)))[0] / confidence.size
+
+    def movement(weights: FloatArray) -> FloatArray:
+        drawn = sums(weights)[0] / weights.sum(axis=1, keepdims=True)
+        return np.asarray(np.abs(drawn - gaps).sum(axis=1))
+
+    return in_row_blocks(movement)
+
+
+def errors_by_chance(
+    confidence: FloatArray,
+    *,
+    num_bins: int,
+    strategy: str,
+    norm: str,
+    num_simulations: int,
+    seed: int,
+) -> FloatArray:
+    """Returns binned errors of outcomes that come true as often as stated, shape (R,)."""
+    generator = np.random.default_rng(seed)
+    bins = assign_bins(confidence, num_bins, strategy)
+    # Which examples come true takes the place of the weights: the bins do not depend on it.
+    sums = fixed_bin_sums(bins, num_bins, [np.ones_like(confidence), confidence])
+    weight, stated = sums(np.ones((1, confidence.size)))
+    step = max(1, BLOCK_ELEMENTS // confidence.size)
+    errors = np.empty(num_simulations)
+    for start in range(0, num_simulations, step):
+        rows = min(step, num_simulations - start)
+        correct = generator.random((rows, confidence.size)) < confidence
+        outcome = sums(correct.astype(np.float64))[0]
+        errors[start : start + rows] = combine_bins(BinSums(weight, stated, outcome), norm)
+    return errors
+
+
 def classwise_calibration_statistic(
     probabilities: FloatArray, labels: NDArray[Any], *, num_bins: int, strategy: str, norm: str
-) -> Statistic:
+) -> OfWeights:
     """Returns the mean over classes of the calibration error of one class against the rest."""
     of_class = [
         binned_calibration_statistic(
@@ -159,7 +203,7 @@ def classwise_calibration_statistic(
 
 def debiased_squared_statistic(
     confidence: FloatArray, outcome: FloatArray, *, num_bins: int
-) -> Statistic:
+) -> OfWeights:
     """Returns the debiased squared L2 calibration error; below 0 by chance when calibrated."""
     binner = equal_mass_binner(confidence, outcome, num_bins)
 
@@ -176,7 +220,7 @@ def debiased_squared_statistic(
 
 def debiased_calibration_statistic(
     confidence: FloatArray, outcome: FloatArray, *, num_bins: int
-) -> Statistic:
+) -> OfWeights:
     """Returns the root of the debiased squared error, 0 where that is negative."""
     squared = debiased_squared_statistic(confidence, outcome, num_bins=num_bins)
     return lambda weights: np.sqrt(np.maximum(squared(weights), 0.0))
@@ -184,7 +228,7 @@ def debiased_calibration_statistic(
 
 def sweep_calibration_statistic(
     confidence: FloatArray, outcome: FloatArray, *, norm: str
-) -> Statistic:
+) -> OfWeights:
     """Returns the error with the most equal-mass bins before their outcomes fall in order."""
     groups = group_ties(confidence)
 
@@ -229,7 +273,7 @@ def _bins_between(cuts: FloatArray) -> BinSums:
     return BinSums(weight=weight, confidence=confidence, outcome=outcome)
 
 
-def smooth_calibration_statistic(confidence: FloatArray, outcome: FloatArray) -> Statistic:
+def smooth_calibration_statistic(confidence: FloatArray, outcome: FloatArray) -> OfWeights:
     """Returns the smooth calibration error: the fixed point s of s -> smoothed error at width s.
 
     The residuals are laid on a grid, each shared by its two nearest cells. Convolving with the
@@ -276,7 +320,7 @@ def _smoothed_error(coefficients: FloatArray, decay: NDArray[Any], width: float)
 
 def kernel_squared_statistic(
     probabilities: FloatArray, labels: NDArray[Any], *, bandwidth: float
-) -> Statistic:
+) -> OfWeights:
     """Returns the unbiased squared kernel calibration error; below 0 by chance if calibrated.
 
     An example is never paired with itself nor, in a resample, with its own copies: such pairs
@@ -314,7 +358,7 @@ def _kernel_products(
 
 def kernel_calibration_statistic(
     probabilities: FloatArray, labels: NDArray[Any], *, bandwidth: float
-) -> Statistic:
+) -> OfWeights:
     """Returns the root of the squared kernel calibration error, 0 where that is negative."""
     squared = kernel_squared_statistic(probabilities, labels, bandwidth=bandwidth)
     return lambda weights: np.sqrt(np.maximum(squared(weights), 0.0))

@@ -14,7 +14,7 @@ from scipy.special import digamma
 
 from mcdrop.weighted.arrays import (
     FloatArray,
-    Statistic,
+    OfWeights,
     TiedGroups,
     divide,
     group_ties,
@@ -25,12 +25,12 @@ RELATIVE_TOLERANCE = 1e-12
 """Slack, as a share of the total weight, for comparing sums that rounding has touched."""
 
 
-def auroc_statistic(score: FloatArray, positive: NDArray[np.bool_]) -> Statistic:
+def auroc_statistic(score: FloatArray, positive: NDArray[Any]) -> OfWeights:
     """Returns the area under the ROC curve; NaN when one of the two kinds is absent.
 
     Args:
         score: Shape (n,); higher should mean positive.
-        positive: Shape (n,).
+        positive: 1 or true for what the score should find, shape (n,).
     """
     groups = group_ties(score)
 
@@ -49,7 +49,7 @@ def _descending(groups: TiedGroups, values: FloatArray) -> FloatArray:
     return np.asarray(np.cumsum(groups.sums(values)[:, ::-1], axis=1))
 
 
-def average_precision_statistic(score: FloatArray, positive: NDArray[np.bool_]) -> Statistic:
+def average_precision_statistic(score: FloatArray, positive: NDArray[Any]) -> OfWeights:
     """Returns the average precision, the step-wise area under the precision-recall curve."""
     groups = group_ties(score)
 
@@ -66,8 +66,8 @@ def average_precision_statistic(score: FloatArray, positive: NDArray[np.bool_]) 
 
 
 def false_positive_rate_statistic(
-    score: FloatArray, positive: NDArray[np.bool_], *, true_positive_rate: float
-) -> Statistic:
+    score: FloatArray, positive: NDArray[Any], *, true_positive_rate: float
+) -> OfWeights:
     """Returns the false positive rate at the highest threshold that finds enough positives."""
     groups = group_ties(score)
 
@@ -85,7 +85,7 @@ def false_positive_rate_statistic(
     return in_row_blocks(false_positive_rate)
 
 
-def area_under_risk_coverage_statistic(uncertainty: FloatArray, error: FloatArray) -> Statistic:
+def area_under_risk_coverage_statistic(uncertainty: FloatArray, error: FloatArray) -> OfWeights:
     """Returns (1/n) sum_k (mean error of the k most certain), expected over the order of ties.
 
     Inside a tied group the expected sum of errors grows evenly, so that the sum over its
@@ -114,7 +114,7 @@ def area_under_risk_coverage_statistic(uncertainty: FloatArray, error: FloatArra
 
 def excess_area_under_risk_coverage_statistic(
     uncertainty: FloatArray, error: FloatArray
-) -> Statistic:
+) -> OfWeights:
     """Returns the area minus that of the best order, in which the error is its own score."""
     area = area_under_risk_coverage_statistic(uncertainty, error)
     best = area_under_risk_coverage_statistic(error, error)
@@ -128,7 +128,7 @@ def excess_area_under_risk_coverage_statistic(
 
 def area_under_generalized_risk_coverage_statistic(
     uncertainty: FloatArray, error: FloatArray
-) -> Statistic:
+) -> OfWeights:
     """Returns the trapezoidal area under (share accepted, sum of accepted errors / n)."""
     groups = group_ties(uncertainty)
 
@@ -143,7 +143,7 @@ def area_under_generalized_risk_coverage_statistic(
 
 def coverage_at_risk_statistic(
     uncertainty: FloatArray, error: FloatArray, *, risk: float
-) -> Statistic:
+) -> OfWeights:
     """Returns the largest share that a threshold accepts at a mean error of at most `risk`."""
     groups = group_ties(uncertainty)
 
@@ -159,7 +159,7 @@ def coverage_at_risk_statistic(
 
 def risk_at_coverage_statistic(
     uncertainty: FloatArray, error: FloatArray, *, coverage: float
-) -> Statistic:
+) -> OfWeights:
     """Returns the mean error at the smallest threshold that accepts a share of `coverage`."""
     groups = group_ties(uncertainty)
 

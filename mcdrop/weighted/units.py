@@ -14,11 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from mcdrop.weighted.arrays import divide, plain_value
-from mcdrop.weighted.bootstrap import Resampled
+from mcdrop.weighted.arrays import OfWeights, divide, plain_value
 
 Array = NDArray[np.float64]
-MakeStatistic = Callable[[Array, Array], Resampled]
+MakeStatistic = Callable[[Array, Array], OfWeights]
 
 UNIT_BLOCK = 2**22
 """Unit weights spread out at once: 32 MiB of float64."""
@@ -34,7 +33,7 @@ class Statistic:
         exact: The metric itself, where `resampled` rounds the scores of many units.
     """
 
-    resampled: Resampled
+    resampled: OfWeights
     num_examples: int
     exact: Callable[[], float] | None = None
 
@@ -69,6 +68,24 @@ class Units:
             return np.ones(self.num_examples)
         return np.bincount(self.example, minlength=self.num_examples).astype(np.float64)
 
+    def repeated(self, rows: NDArray[np.intp]) -> tuple[Units, NDArray[np.intp]]:
+        """Returns the units with those of some examples once more, as further examples.
+
+        Args:
+            rows: The examples to repeat, shape (m,).
+
+        Returns:
+            The units of n + m examples, and which of the old units each further one repeats.
+        """
+        num_examples = self.num_examples + rows.size
+        if self.example is None:
+            return Units(num_examples), rows
+        starts = np.searchsorted(self.example, rows)
+        sizes = np.searchsorted(self.example, rows, side="right") - starts
+        copies = np.concatenate([np.arange(s, s + k) for s, k in zip(starts, sizes, strict=True)])
+        behind = self.num_examples + np.repeat(np.arange(rows.size), sizes)
+        return Units(num_examples, np.concatenate([self.example, behind])), copies
+
     def sums(self, values: Array) -> Array:
         """Returns the sum of `values`, shape (M,), over the units of each example, shape (n,)."""
         if self.example is None:
@@ -89,11 +106,11 @@ class Units:
 
         return self.of_examples(mean)
 
-    def of_examples(self, resampled: Resampled) -> Statistic:
+    def of_examples(self, resampled: OfWeights) -> Statistic:
         """Returns the statistic of a function of example weights."""
         return Statistic(resampled, self.num_examples)
 
-    def of_units(self, resampled: Resampled) -> Statistic:
+    def of_units(self, resampled: OfWeights) -> Statistic:
         """Returns the statistic of a function of unit weights, shape (rows, M)."""
         if self.example is None:
             return self.of_examples(resampled)

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 import mcdrop
+from mcdrop.evaluation import Estimate
 from mcdrop.metrics.calibration import CalibrationFloor
 from mcdrop.report import verdict
 from mcdrop.report.answers import answers_of
 from mcdrop.report.building import build
-from mcdrop.weighted.bootstrap import Estimate
 
 
 def with_comparison(evaluation, name, **changes):
