@@ -15,6 +15,7 @@ from mcdrop.cli.work import (
     sample,
     wrap,
 )
+from mcdrop.errors import DataError
 from mcdrop.files import Output
 from mcdrop.report.writing import REPORT
 
@@ -24,6 +25,11 @@ MODEL_NAME = "digits.keras"
 def run(options: Namespace, terminal: Terminal) -> None:
     """Trains the model, samples it on held-out digits, and writes model and report."""
     check_passes(options)
+    if options.seed >= 2**32:
+        raise DataError(
+            f"`--seed` is {options.seed}, expected a whole number below 2**32 where a model is "
+            "trained."
+        )
     with claim_output(options, REPORT) as output:
         _train_and_report(options, output, terminal)
 

@@ -6,14 +6,14 @@ import os
 import shlex
 import signal
 import sys
-import traceback
 from argparse import Namespace
 from collections.abc import Sequence
 from importlib import import_module
 
+from mcdrop.cli import printing
 from mcdrop.cli.parser import build_parser
 from mcdrop.cli.terminal import Terminal
-from mcdrop.errors import McdropError
+from mcdrop.errors import DataError, McdropError
 from mcdrop.files import Stopped
 from mcdrop.files.signals import stopping_raises
 
@@ -30,18 +30,22 @@ def main(argv: Sequence[str] | None = None) -> int:
         0 when done, 1 after an error told in one line, 128 and the signal's number after Ctrl-C
         (130) and other requests to stop. Wrong usage exits with status 2 from within.
     """
+    printing.open_closed_streams()
     arguments = list(sys.argv[1:] if argv is None else argv)
-    options = build_parser().parse_args(arguments)
-    options.command_line = shlex.join(["mcdrop", *arguments])
-    flags = {name: getattr(options, name, False) for name in ("quiet", "verbose", "json")}
-    terminal = Terminal(**flags)
+    terminal = Terminal()
     try:
+        _check_arguments(arguments)
+        options = build_parser().parse_args(arguments)
+        options.command_line = shlex.join(["mcdrop", *arguments])
+        flags = {name: getattr(options, name, False) for name in ("quiet", "verbose", "json")}
+        terminal = Terminal(**flags)
         with stopping_raises(), terminal.warnings_shown():
-            _run(options, terminal)
-        sys.stdout.flush()
+            status = _run(options, terminal)
+        printing.flush_result()
     except BrokenPipeError:
         # The reader of a pipe left, as `head` does; nothing more can be written to it.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        printing.give_up_output()
+        return DONE
     except KeyboardInterrupt as stop:
         number = stop.number if isinstance(stop, Stopped) else signal.SIGINT
         word = "interrupted" if number == signal.SIGINT else "terminated"
@@ -50,17 +54,31 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (McdropError, OSError, MemoryError) as error:
         if isinstance(error, OSError) and error.errno is None:
             raise  # not the system's word, but another package's way to report a defect
-        if terminal.verbose:
-            traceback.print_exc()
+        terminal.trace()
         terminal.error(_describe(error))
         return FAILED
-    return DONE
+    return status
 
 
-def _run(options: Namespace, terminal: Terminal) -> None:
-    """Runs the module of the command, which is imported only now."""
+def _check_arguments(arguments: Sequence[str]) -> None:
+    """Raises DataError for arguments that no file and no report could hold."""
+    for argument in arguments:
+        if "\0" in argument:
+            raise DataError(f"The argument {argument!a} has a NUL character in it.")
+        try:
+            argument.encode()
+        except UnicodeEncodeError:
+            raise DataError(
+                f"The argument {argument!a} has bytes that are not UTF-8, which a report cannot "
+                "name. Rename the file first."
+            ) from None
+
+
+def _run(options: Namespace, terminal: Terminal) -> int:
+    """Runs the module of the command, which is imported only now, and returns its status."""
     command = import_module(f"mcdrop.cli.{options.command}")
-    command.run(options, terminal)
+    status: int | None = command.run(options, terminal)
+    return DONE if status is None else status
 
 
 def _describe(error: Exception) -> str:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 from typing import Any
 
 import mcdrop
 from mcdrop.cli import options as opt
+from mcdrop.cli.grammar import Parser
 
 STUDIES = ("rate", "placement", "kind")
 SHELLS = ("bash", "zsh", "fish", "tcsh", "powershell")
@@ -25,9 +25,9 @@ examples:
 exit status: 0 done, 1 an error told in one line, 2 wrong usage, 130 interrupted"""
 
 
-def build_parser() -> argparse.ArgumentParser:
+def build_parser() -> Parser:
     """Returns the parser of the whole command line."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         "mcdrop", description=_DESCRIPTION, epilog=_EPILOG, formatter_class=opt.HelpFormatter
     )
     parser.add_argument("--version", action="version", version=f"mcdrop {mcdrop.__version__}")

@@ -7,10 +7,13 @@ import importlib
 import json
 import os
 import sys
+import traceback
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
+
+from mcdrop.cli import printing
 
 Progress = Callable[[int, int], None]
 
@@ -32,21 +35,26 @@ class Terminal:
     def say(self, text: str) -> None:
         """Writes a line for people to standard output, unless programs read it."""
         if not (self.quiet or self.json):
-            sys.stdout.write(f"{text}\n")
+            printing.write_result(f"{text}\n")
 
     def result(self, values: dict[str, Any]) -> None:
         """Writes the result for programs, with --json."""
         if self.json:
-            sys.stdout.write(json.dumps(values, indent=2, allow_nan=False) + "\n")
+            printing.write_result(json.dumps(values, indent=2, allow_nan=False) + "\n")
 
     def warn(self, text: str) -> None:
         """Writes a warning to standard error."""
         if not self.quiet:
-            sys.stderr.write(f"mcdrop: warning: {text}\n")
+            printing.write_message(f"mcdrop: warning: {' '.join(text.split())}\n")
 
     def error(self, text: str) -> None:
         """Writes an error to standard error, in one line."""
-        sys.stderr.write(f"mcdrop: error: {' '.join(text.split())}\n")
+        printing.write_message(f"mcdrop: error: {' '.join(text.split())}\n")
+
+    def trace(self) -> None:
+        """Writes the traceback of the present exception to standard error, with --verbose."""
+        if self.verbose:
+            printing.write_message(traceback.format_exc())
 
     @contextlib.contextmanager
     def progress(self, what: str) -> Iterator[Progress]:
@@ -55,10 +63,11 @@ class Terminal:
             yield _ignore
             return
         from rich.console import Console
+        from rich.markup import escape
         from rich.progress import Progress as Bar
 
         with Bar(console=Console(stderr=True), transient=True) as bar:
-            task = bar.add_task(what, total=None)
+            task = bar.add_task(escape(printing.printable(what)), total=None)
             yield lambda done, total: bar.update(task, completed=done, total=total)
 
     @contextlib.contextmanager
@@ -68,7 +77,7 @@ class Terminal:
 
         def show(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
             if self.verbose or issubclass(category, ModelWarning):
-                self.warn(" ".join(str(message).split()))
+                self.warn(str(message))
 
         with warnings.catch_warnings():
             warnings.simplefilter("default" if self.verbose else "ignore")

@@ -20,6 +20,7 @@ from mcdrop._checks import check_count
 from mcdrop.cli.terminal import Terminal, import_keras
 from mcdrop.errors import DataError, ModelError
 from mcdrop.files import Kind, Output, claim
+from mcdrop.files.archives import read_text
 from mcdrop.loading import Data, DataOptions, ImageOptions, fit_to_model, load_model, open_data
 from mcdrop.loading.matching import image_channels, pixel_hint
 from mcdrop.loading.models import check_model_file
@@ -31,6 +32,11 @@ if TYPE_CHECKING:
 
 MOST_PASSES = 2**31 - 1
 """TensorFlow counts passes in 32 bits."""
+
+MOST_SEED = 2**64 - 1
+
+_LARGEST_NAMES = 2**22
+"""Bytes of a file with the names of classes; ImageNet's 21,841 need half a million."""
 
 _PACKAGES = ("keras", "tensorflow", "numpy")
 
@@ -140,8 +146,8 @@ def class_names(given: Sequence[str] | None) -> tuple[str, ...] | None:
     """Returns the names given, or the lines of the text file that the only name names."""
     if given is None:
         return None
-    if len(given) == 1 and Path(given[0]).is_file():
-        lines = Path(given[0]).read_text(encoding="utf-8").splitlines()
+    if len(given) == 1 and Path(given[0]).exists():
+        lines = read_text(Path(given[0]), DataError, _LARGEST_NAMES).splitlines()
         return tuple(line.strip() for line in lines if line.strip())
     return tuple(given)
 
@@ -167,7 +173,8 @@ def check_passes(options: Namespace) -> None:
             f"`--samples` is {options.samples}, expected at most {MOST_PASSES}. A few hundred are "
             "enough for most uses."
         )
-    check_count("--seed", options.seed, minimum=0)
+    if check_count("--seed", options.seed, minimum=0) > MOST_SEED:
+        raise DataError(f"`--seed` is {options.seed}, expected a whole number below 2**64.")
 
 
 def sample(

@@ -14,7 +14,7 @@ import mcdrop
 from mcdrop.cli import main
 from mcdrop.cli.parser import build_parser
 
-COMMANDS = ("inspect", "report", "predict", "compare", "export", "demo", "completion")
+COMMANDS = ("inspect", "report", "predict", "compare", "study", "export", "demo", "completion")
 
 
 @pytest.fixture
