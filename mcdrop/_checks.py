@@ -46,11 +46,15 @@ def as_float(name: str, values: ArrayLike) -> NDArray[np.float64]:
     return array
 
 
-def check_finite(name: str, array: NDArray[Any]) -> None:
-    """Raises DataError when a value is NaN or infinite, naming the first such index."""
+def check_finite(name: str, array: NDArray[Any], *, first_row: int = 0) -> None:
+    """Raises DataError when a value is NaN or infinite, naming the first such index.
+
+    `first_row` is the number of the array's first row in the user's data.
+    """
     finite = np.isfinite(array)
     if not finite.all():
         index = tuple(int(i) for i in np.argwhere(~finite)[0])
+        index = (index[0] + first_row, *index[1:]) if index else index
         count = int(finite.size - np.count_nonzero(finite))
         raise DataError(
             f"`{name}` has {count} value(s) that are NaN or infinite, the first at index {index}. "

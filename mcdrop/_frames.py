@@ -27,6 +27,8 @@ def of_prediction(prediction: Prediction) -> pd.DataFrame:
     import pandas as pd
 
     columns: dict[str, NDArray[Any]] = {"num_samples": prediction.num_samples_per_example}
+    if prediction.dropped is not None:
+        columns["dropped"] = prediction.dropped
     continuous = prediction.task in ("regression", "gaussian")
     named = _regression_columns(prediction) if continuous else _class_columns(prediction)
     for name, values in named.items():
@@ -53,7 +55,7 @@ def _class_columns(prediction: Prediction) -> dict[str, NDArray[Any]]:
     named: dict[str, NDArray[Any]] = {}
     if prediction.predicted_class.ndim == labels:
         named["predicted_class"] = prediction.predicted_class
-        named["deterministic_class"] = prediction.deterministic_class_probabilities.argmax(axis=-1)
+        named["deterministic_class"] = prediction.deterministic_class
     known = (
         name for name, source in _UNCERTAINTIES.items() if getattr(prediction, source) is not None
     )

@@ -87,6 +87,9 @@ class Prediction:
             may be below 0. None for ordinary passes.
         gaussian_scale: What the model puts out beside its mean, as it was read: "log_variance",
             "variance" or "standard_deviation"; None where no "gaussian" model was sampled.
+        dropped: With `on_nonfinite="drop"`, the examples for which the model put out NaN or
+            infinity, shape (N,): everything that is said of them is NaN, their class -1, their
+            passes 0. `prediction.take(~prediction.dropped)` leaves them out, as `evaluate` does.
     """
 
     task: str
@@ -110,6 +113,7 @@ class Prediction:
     splitting: Splitting | None = None
     variance_components: Array | None = None
     gaussian_scale: str | None = None
+    dropped: NDArray[np.bool_] | None = None
 
     def __len__(self) -> int:
         """Returns N, the number of examples."""
@@ -180,8 +184,16 @@ class Prediction:
 
     @property
     def predicted_class(self) -> NDArray[np.int64]:
-        """The class of the largest predictive probability, shape (N,); multilabel (N, L)."""
-        return self.class_probabilities.argmax(axis=-1)
+        """The class of the largest predictive probability, shape (N,); multilabel (N, L).
+
+        It is -1 for an example that is `dropped`.
+        """
+        return self._largest(self.class_probabilities)
+
+    @property
+    def deterministic_class(self) -> NDArray[np.int64]:
+        """The class of the deterministic prediction, as `predicted_class`."""
+        return self._largest(self.deterministic_class_probabilities)
 
     @property
     def confidence(self) -> Array:
@@ -264,6 +276,11 @@ class Prediction:
         levels = as_float("q", q)
         if levels.size == 0 or levels.min() <= 0 or levels.max() >= 1:
             raise DataError(f"`q` is {q!r}, expected probabilities strictly between 0 and 1.")
+        if self.dropped is not None and self.dropped.any():
+            result = np.full(levels.shape + self.mean.shape, np.nan)
+            kept = (slice(None),) * levels.ndim + (~self.dropped,)
+            result[kept] = self.take(~self.dropped).quantile(q) if not self.dropped.all() else 0
+            return result
         if self.samples is None:
             grid = levels.reshape(levels.shape + (1,) * self.mean.ndim)
             return self.mean + self.std * special.ndtri(grid)
@@ -394,6 +411,12 @@ class Prediction:
             return values
         return np.stack([1.0 - values, values], axis=-1)
 
+    def _largest(self, probabilities: Array) -> NDArray[np.int64]:
+        classes = probabilities.argmax(axis=-1)
+        if self.dropped is not None:
+            classes[self.dropped] = -1
+        return classes
+
     def _jackknife_mutual_information(self) -> tuple[Array, Array]:
         expected = self._class_field("expected_entropy")
         groups = self._class_field("group_expected_entropy")
@@ -416,6 +439,16 @@ def check_prediction(label: str, prediction: Prediction) -> None:
         label: The prediction in the user's words.
         prediction: What is checked, in time and memory of reading it once.
     """
+    if prediction.gaussian_scale is not None:
+        check_choice(f"{label}.gaussian_scale", prediction.gaussian_scale, GAUSSIAN_SCALES)
+    if prediction.dropped is not None:
+        if prediction.dropped.dtype != bool or prediction.dropped.shape != (len(prediction),):
+            raise DataError(
+                f"`{label}.dropped` has shape {prediction.dropped.shape} and dtype "
+                f"{prediction.dropped.dtype}, expected a yes or no for each of the "
+                f"{len(prediction)} examples."
+            )
+        prediction = prediction.take(~prediction.dropped)
     check_fields(label, prediction.task, prediction._arrays())
     check_choice(f"{label}.masks", prediction.masks, ("independent", "shared"))
     most = int(prediction.num_samples_per_example.max(initial=0))
@@ -423,6 +456,18 @@ def check_prediction(label: str, prediction: Prediction) -> None:
         raise DataError(
             f"`{label}.num_samples` is {prediction.num_samples}, but an example has {most} passes."
         )
+
+
+def mark_dropped(prediction: Prediction, dropped: NDArray[np.bool_]) -> Prediction:
+    """Returns a prediction in which nothing is said of some examples; see `dropped`."""
+    changes: dict[str, Any] = {"dropped": dropped.copy()}
+    for name, value in prediction._arrays().items():
+        rows = (slice(None),) * EXAMPLE_AXIS.get(name, 0) + (dropped,)
+        if value.dtype.kind == "f":
+            changes[name] = value.copy()
+            changes[name][rows] = np.nan
+    changes["num_samples_per_example"] = np.where(dropped, 0, prediction.num_samples_per_example)
+    return replace(prediction, **changes)
 
 
 def concatenate(predictions: Sequence[Prediction]) -> Prediction:

@@ -11,7 +11,7 @@ import numpy as np
 from keras import tree
 
 from mcdrop._checks import check_choice, check_count, check_number
-from mcdrop.engine import describe
+from mcdrop.engine import describe, nonfinite
 from mcdrop.engine.audit import StochasticLayer, find_leaves
 from mcdrop.engine.inputs import open_inputs
 from mcdrop.engine.running import Options, Progress, Run
@@ -140,7 +140,13 @@ class MCDropout:
         return describe.summary(self._model, self.stochastic_layers, self.share_run_once)
 
     def sample(
-        self, x: Any, *, num_samples: int = 50, seed: int = 0, batch_size: int | None = None
+        self,
+        x: Any,
+        *,
+        num_samples: int = 50,
+        seed: int = 0,
+        batch_size: int | None = None,
+        on_nonfinite: str = "raise",
     ) -> Any:
         """Returns the raw outputs of T stochastic passes.
 
@@ -150,6 +156,9 @@ class MCDropout:
             num_samples: T >= 1. The passes are the first T of any larger number.
             seed: Whole number from 0 below 2**64.
             batch_size: Examples held at once; None chooses by memory. It changes no result.
+            on_nonfinite: What becomes of a row for which the model puts out NaN or infinity, in any
+                pass or with dropout off: "raise" an error that names rows and passes, or "drop":
+                the row is marked, its passes are NaN; so is a row that holds them itself.
 
         Returns:
             Array of shape (T, N, ...), or the model's own output structure of such arrays.
@@ -159,7 +168,7 @@ class MCDropout:
             ModelError: The model fails on them, or nothing selected was reached.
         """
         run = self._open(x, num_samples, seed, batch_size, minimum=1)
-        blocks = list(run.outputs())
+        blocks = list(run.outputs(drop=_drops(on_nonfinite)))
         return run.pack([np.concatenate(parts, axis=1) for parts in zip(*blocks, strict=True)])
 
     def predict(
@@ -171,6 +180,7 @@ class MCDropout:
         batch_size: int | None = None,
         keep_samples: bool = False,
         tolerance: float | None = None,
+        on_nonfinite: str = "raise",
         progress: Progress | None = None,
     ) -> Any:
         """Samples T passes and returns their statistics beside the deterministic prediction.
@@ -183,6 +193,9 @@ class MCDropout:
             keep_samples: Also keep the passes, T x N x C numbers.
             tolerance: Stop sampling an example once the Monte Carlo standard error of every
                 output's mean is at most this; looked at after every 16 passes.
+            on_nonfinite: What becomes of a row for which the model puts out NaN or infinity, in any
+                pass or with dropout off: "raise" an error that names rows and passes, or "drop":
+                the row is marked, see `Prediction.dropped`; so is a row that holds them itself.
             progress: Called with (examples done, N or None) as the work advances.
 
         Returns:
@@ -192,7 +205,8 @@ class MCDropout:
             DataError: The inputs do not fit the model, are empty or not finite.
             ModelError: The model fails on them, its task is ambiguous, or nothing was sampled.
         """
-        options = Options(keep_samples, self._check_tolerance(tolerance, keep_samples))
+        tolerance = self._check_tolerance(tolerance, keep_samples)
+        options = Options(keep_samples, tolerance, _drops(on_nonfinite))
         run = self._open(x, num_samples, seed, batch_size, minimum=2)
         parts = list(run.predictions(self._asked, options, progress))
         joined = {name: concatenate([part[name] for part in parts]) for name in parts[0]}
@@ -206,13 +220,14 @@ class MCDropout:
         seed: int = 0,
         batch_size: int | None = None,
         tolerance: float | None = None,
+        on_nonfinite: str = "raise",
         progress: Progress | None = None,
     ) -> Iterator[Any]:
         """Yields what `predict` returns, a batch of consecutive examples at a time.
 
         For data that does not fit in memory: nothing is kept of what was yielded.
         """
-        options = Options(False, self._check_tolerance(tolerance, False))
+        options = Options(False, self._check_tolerance(tolerance, False), _drops(on_nonfinite))
         run = self._open(x, num_samples, seed, batch_size, minimum=2)
         for predictions in run.predictions(self._asked, options, progress):
             yield _unwrap(predictions)
@@ -276,6 +291,10 @@ class MCDropout:
         if keep_samples:
             raise DataError("`keep_samples` needs the same passes for all; leave `tolerance` out.")
         return check_number("tolerance", tolerance, low=0.0, high=np.inf)
+
+
+def _drops(on_nonfinite: str) -> bool:
+    return check_choice("on_nonfinite", on_nonfinite, nonfinite.CHOICES) == "drop"
 
 
 def _check_seed(seed: int) -> None:

@@ -256,3 +256,15 @@ def add_sampling(parser: Any) -> None:
         type=positive,
         help="stop sampling an example once the standard error of its mean is below E",
     )
+
+
+def add_nonfinite(parser: Any) -> None:
+    """Adds --on-nonfinite."""
+    add(
+        parser,
+        "--on-nonfinite",
+        choices=("raise", "drop"),
+        default="raise",
+        help="what becomes of an example for which the model puts out NaN or infinity: an error, "
+        "or a row that is marked, with nothing else in it",
+    )

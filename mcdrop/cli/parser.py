@@ -118,6 +118,7 @@ def _add_predict(commands: Any) -> None:
     opt.add(parser, "data", metavar=opt.DATA, help=f"{opt.DATA_HELP}; labels are not needed")
     opt.add_output(parser, opt.FILE, "a .parquet, .csv or .npz file")
     opt.add_json(parser)
+    opt.add_nonfinite(parser)
     opt.add_sampling(parser)
     opt.add_data(parser)
     opt.add_verbosity(parser)

@@ -47,6 +47,7 @@ def _predict(options: Namespace, output: Output, terminal: Terminal) -> None:
             seed=options.seed,
             batch_size=options.batch_size,
             tolerance=options.tolerance,
+            on_nonfinite=options.on_nonfinite,
             progress=lambda done, total: progress(done, count),
         ):
             writer.write(only_output(predictions))

@@ -54,8 +54,8 @@ class Inputs:
     num_examples: int | None
     _pieces: Iterable[list[Array]]
 
-    def batches(self, size: int) -> Iterator[Batch]:
-        """Yields batches of `size` examples, the last one smaller, each checked to be finite."""
+    def batches(self, size: int, *, finite: bool = True) -> Iterator[Batch]:
+        """Yields batches of `size` examples, the last one smaller, checked to be `finite`."""
         start = 0
         held: list[list[Array]] = []
         count = 0
@@ -66,10 +66,10 @@ class Inputs:
                 held.append([array[offset : offset + taken] for array in piece])
                 count, offset = count + taken, offset + taken
                 if count == size:
-                    yield _join(held, start)
+                    yield _join(held, start, finite=finite)
                     start, held, count = start + count, [], 0
         if held:
-            yield _join(held, start)
+            yield _join(held, start, finite=finite)
 
 
 def open_inputs(x: Any, *, double: bool = False) -> Inputs:
@@ -169,9 +169,9 @@ def _check_alike(first: list[Array], piece: list[Array]) -> None:
         )
 
 
-def _join(pieces: list[list[Array]], start: int) -> Batch:
+def _join(pieces: list[list[Array]], start: int, *, finite: bool) -> Batch:
     arrays = [np.concatenate(parts) if len(parts) > 1 else parts[0] for parts in zip(*pieces)]  # noqa: B905
     for array in arrays:
-        if array.dtype.kind == "f":
-            check_finite("x", array)
+        if finite and array.dtype.kind == "f":
+            check_finite("x", array, first_row=start)
     return Batch(arrays, start)

@@ -13,17 +13,17 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from mcdrop._checks import check_finite
 from mcdrop.accumulation import PassAccumulator
 from mcdrop.engine import describe
 from mcdrop.engine.audit import Leaf
 from mcdrop.engine.inputs import Batch, Inputs
 from mcdrop.engine.masks import BLOCK
+from mcdrop.engine.nonfinite import Watch
 from mcdrop.engine.sampling import Chunk, Sampler
 from mcdrop.engine.tasks import Asked, OutputTask, resolve
 from mcdrop.engine.tracing import Program
 from mcdrop.errors import ModelError
-from mcdrop.prediction import Prediction
+from mcdrop.prediction import Prediction, mark_dropped
 
 Array = NDArray[Any]
 Progress = Callable[[int, int | None], None]
@@ -33,10 +33,17 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class Options:
-    """What `predict` was asked for beyond the passes themselves."""
+    """What `predict` was asked for beyond the passes themselves.
+
+    Attributes:
+        keep_samples: Whether to keep the passes.
+        tolerance: The largest standard error of the mean, None to run all passes.
+        drop: Whether rows with NaN or infinity are marked in place of raising an error.
+    """
 
     keep_samples: bool
     tolerance: float | None
+    drop: bool = False
 
 
 class Run:
@@ -81,10 +88,14 @@ class Run:
         """Returns flat outputs in the model's own structure."""
         return self._program.pack(flat)
 
-    def outputs(self) -> Iterator[list[Array]]:
+    def outputs(self, *, drop: bool) -> Iterator[list[Array]]:
         """Yields all passes of one batch after the other, flat outputs of shape (T, n, ...)."""
-        work = [worker.all_passes for worker in self._workers]
-        for parts in map_in_order(self._inputs.batches(self._size), work):
+
+        def bound(worker: _Worker) -> Callable[[Batch], list[list[Array]]]:
+            return lambda batch: worker.all_passes(batch, drop=drop)
+
+        work = [bound(worker) for worker in self._workers]
+        for parts in map_in_order(self._inputs.batches(self._size, finite=not drop), work):
             yield from parts
 
     def predictions(
@@ -99,7 +110,8 @@ class Run:
 
         done = 0
         work = [bound(worker) for worker in self._workers]
-        for parts in map_in_order(self._inputs.batches(self._size), work):
+        batches = self._inputs.batches(self._size, finite=not options.drop)
+        for parts in map_in_order(batches, work):
             for predictions in parts:
                 yield predictions
                 done += len(next(iter(predictions.values())))
@@ -116,9 +128,9 @@ class _Worker:
         self._num_samples = num_samples
         self._seed = seed
 
-    def all_passes(self, batch: Batch) -> list[list[Array]]:
+    def all_passes(self, batch: Batch, *, drop: bool) -> list[list[Array]]:
         """Returns the passes of a batch, for each of its parts that fit into memory."""
-        return [self._stack_passes(part, chunk) for part, chunk in self._chunks(batch)]
+        return [self._stack_passes(part, chunk, drop) for part, chunk in self._chunks(batch)]
 
     def predict(
         self, batch: Batch, tasks: tuple[OutputTask, ...], options: Options
@@ -139,9 +151,6 @@ class _Worker:
             for half in batch.split():
                 yield from self._chunks(half)
             return
-        for output in chunk.deterministic:
-            if output.dtype.kind == "f":
-                check_finite("the model's output", output)
         yield batch, chunk
 
     def _passes(
@@ -168,11 +177,19 @@ class _Worker:
             yield block, outputs
             first = block.stop
 
-    def _stack_passes(self, batch: Batch, chunk: Chunk) -> list[Array]:
+    def _stack_passes(self, batch: Batch, chunk: Chunk, drop: bool) -> list[Array]:
         positions = np.arange(len(batch))
-        wanted = range(self._num_samples)
-        blocks = [outputs for _, outputs in self._passes(batch, chunk, positions, wanted)]
-        return [np.concatenate(parts) for parts in zip(*blocks, strict=True)]
+        watch = Watch(batch, drop=drop)
+        blocks = []
+        for output in chunk.deterministic:
+            watch.outputs(output, positions)
+        for passes, outputs in self._passes(batch, chunk, positions, range(self._num_samples)):
+            blocks.append([watch.passes(output, positions, passes) for output in outputs])
+        stacked = [np.concatenate(parts) for parts in zip(*blocks, strict=True)]
+        for output in stacked if watch.dropped.any() else ():
+            if output.dtype.kind == "f":
+                output[:, watch.dropped] = np.nan
+        return stacked
 
     def _predict_chunk(
         self, batch: Batch, chunk: Chunk, tasks: tuple[OutputTask, ...], options: Options
@@ -182,32 +199,52 @@ class _Worker:
             PassAccumulator(task.task, (self._num_samples,), keep_samples=options.keep_samples)
             for task in tasks
         ]
+        watch = Watch(batch, drop=options.drop)
+        off = [self._read_off(task, chunk, watch) for task in tasks]
         active = np.arange(len(batch))
         stride = self._num_samples if options.tolerance is None else BLOCK
         for first in range(0, self._num_samples, stride):
             wanted = range(first, min(first + stride, self._num_samples))
             for passes, outputs in self._passes(batch, chunk, active, wanted):
-                _accumulate(tasks, accumulators, outputs, passes, active, len(batch))
+                _accumulate(tasks, accumulators, outputs, passes, active, watch)
             if options.tolerance is not None:
                 errors = np.max([a.monte_carlo_error(active) for a in accumulators], axis=0)
-                active = active[errors > options.tolerance]
+                active = active[(errors > options.tolerance) & ~watch.dropped[active]]
             if not active.size:
                 break
         return {
-            task.name: self._finish(task, accumulator, chunk)
-            for task, accumulator in zip(tasks, accumulators, strict=True)
+            task.name: self._finish(
+                task, accumulator, *parts, watch.dropped if options.drop else None
+            )
+            for task, accumulator, parts in zip(tasks, accumulators, off, strict=True)
         }
 
-    def _finish(self, task: OutputTask, accumulator: PassAccumulator, chunk: Chunk) -> Prediction:
-        deterministic, variance = task.read(chunk.deterministic, batch_axes=1)
-        task.check(deterministic)
-        return accumulator.finish(
+    def _read_off(self, task: OutputTask, chunk: Chunk, watch: Watch) -> tuple[Array, Array | None]:
+        """Returns what a task reads of the outputs with dropout off."""
+        rows = np.arange(len(watch.dropped))
+        with np.errstate(invalid="ignore", over="ignore"):
+            values, variances = task.read(chunk.deterministic, batch_axes=1)
+        values = watch.outputs(values, rows)
+        variances = None if variances is None else watch.outputs(variances, rows)
+        task.check(values[~watch.dropped])
+        return values, variances
+
+    def _finish(
+        self,
+        task: OutputTask,
+        accumulator: PassAccumulator,
+        deterministic: Array,
+        variance: Array | None,
+        dropped: Array | None,
+    ) -> Prediction:
+        prediction = accumulator.finish(
             deterministic,
             deterministic_variance=variance,
             masks="shared" if self._sampler.settings.shared else "independent",
             balanced=self._sampler.settings.balanced,
             gaussian_scale=task.gaussian_scale,
         )
+        return prediction if dropped is None else mark_dropped(prediction, dropped)
 
 
 def map_in_order(
@@ -248,15 +285,18 @@ def _accumulate(
     outputs: list[Array],
     passes: range,
     rows: NDArray[np.intp],
-    num_examples: int,
+    watch: Watch,
 ) -> None:
     for task, accumulator in zip(tasks, accumulators, strict=True):
-        values, variances = task.read(outputs, batch_axes=2)
-        task.check(values)
+        with np.errstate(invalid="ignore", over="ignore"):
+            values, variances = task.read(outputs, batch_axes=2)
+        values = watch.passes(values, rows, passes)
+        variances = None if variances is None else watch.passes(variances, rows, passes)
+        task.check(values[:, ~watch.dropped[rows]])
         accumulator.update(
             values,
             first_pass=passes.start,
             rows=rows,
-            num_examples=num_examples,
+            num_examples=len(watch.dropped),
             variances=variances,
         )

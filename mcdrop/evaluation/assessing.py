@@ -15,6 +15,7 @@ from mcdrop.evaluation.comparing import (
     check_settings,
     compare_sources,
 )
+from mcdrop.evaluation.dropping import set_aside_dropped
 from mcdrop.evaluation.records import ComparedMetric, MetricComparison
 from mcdrop.evaluation.results import Evaluation
 from mcdrop.evaluation.sources import of_deterministic, of_prediction
@@ -88,6 +89,9 @@ def evaluate(
     """
     level = check_number("confidence_level", confidence_level, low=0, high=1, open_ends=True)
     check_settings(seed, num_resamples)
+    if isinstance(prediction, Prediction):
+        kept, y_true = set_aside_dropped({MONTE_CARLO: prediction}, y_true)
+        prediction = kept[MONTE_CARLO]
     targets = match_targets(prediction, y_true, level)
     compared = compare_sources(
         {

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 from mcdrop._checks import check_choice, check_count, check_number
 from mcdrop.errors import DataError
 from mcdrop.evaluation.class_measures import CLASS_MEASURES
+from mcdrop.evaluation.dropping import set_aside_dropped
 from mcdrop.evaluation.records import ComparedMetric, Estimate
 from mcdrop.evaluation.regression_measures import REGRESSION_MEASURES
 from mcdrop.evaluation.results import Comparison
@@ -95,6 +96,7 @@ def compare(
     reference = check_choice(
         "reference", next(iter(predictions)) if reference is None else reference, tuple(predictions)
     )
+    predictions, y_true = set_aside_dropped(predictions, y_true)
     kind = _task(predictions, task)
     targets = as_targets(y_true, kind, _shape(predictions, kind), level)
     check_enough(targets)

@@ -1,0 +1,56 @@
+"""Examples that a prediction marks as dropped take part in no score."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from mcdrop.errors import DataError, ModelWarning
+from mcdrop.prediction import Prediction
+
+
+def set_aside_dropped(
+    predictions: Mapping[str, Any], y_true: ArrayLike
+) -> tuple[dict[str, Any], Any]:
+    """Returns forecasts and targets without the examples that any forecast dropped, and warns.
+
+    Raises:
+        DataError: No example is left, or the targets do not cover the dropped ones too.
+    """
+    forecasts = dict(predictions)
+    masks = [
+        forecast.dropped
+        for forecast in forecasts.values()
+        if isinstance(forecast, Prediction) and forecast.dropped is not None
+    ]
+    if not masks or len({mask.shape for mask in masks}) > 1 or not np.any(masks):
+        return forecasts, y_true
+    kept = ~np.any(masks, axis=0)
+    targets = np.asarray(y_true)
+    if targets.shape[:1] != kept.shape:
+        raise DataError(
+            f"`y_true` has shape {targets.shape}, expected a target for each of the {len(kept)} "
+            "examples, the dropped ones too."
+        )
+    if not kept.any():
+        raise DataError("All examples were dropped, as the model put out NaN or infinity for them.")
+    warnings.warn(
+        f"{np.count_nonzero(~kept)} of {len(kept)} examples were dropped, as the model put out NaN "
+        "or infinity for them; the scores are those of the others.",
+        ModelWarning,
+        stacklevel=3,
+    )
+    return {name: _take(forecast, kept) for name, forecast in forecasts.items()}, targets[kept]
+
+
+def _take(forecast: Any, kept: Any) -> Any:
+    if isinstance(forecast, Prediction):
+        return forecast.take(kept) if len(forecast) == len(kept) else forecast
+    if isinstance(forecast, tuple):
+        return tuple(_take(part, kept) for part in forecast)
+    values = np.asarray(forecast)
+    return values[kept] if values.shape[:1] == kept.shape else forecast
