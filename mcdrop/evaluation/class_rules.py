@@ -169,6 +169,10 @@ def coverage_at_risk(risk: float) -> ClassRule:
         return intervals.hull(
             intervals.reflected(value, first.wrong - second.wrong, level),
             intervals.reflected(value, first.right - second.right, level),
+            # A threshold can jump from all to none, which no resample of the difference shows.
+            intervals.recovered_difference(
+                (first.value, of_one(first, level)), (second.value, of_one(second, level))
+            ),
         )
 
     return Rule(of_one, of_two)

@@ -342,7 +342,7 @@ REGRESSION_MEASURES: tuple[RegressionMeasure, ...] = (
         TARGET_UNIT,
         "lower",
         _average(_interval_score),
-        _rule(_interval_score, intervals.log_likelihood, intervals.log_likelihood),
+        _rule(_interval_score, intervals.interval_score, intervals.interval_score),
         note=_interval_note,
     ),
     Measure(

@@ -11,6 +11,7 @@ from mcdrop.intervals.interval import Interval as Interval
 from mcdrop.intervals.interval import absent as absent
 from mcdrop.intervals.interval import central as central
 from mcdrop.intervals.interval import hull as hull
+from mcdrop.intervals.means import interval_score as interval_score
 from mcdrop.intervals.means import log_likelihood as log_likelihood
 from mcdrop.intervals.means import mean_with_atoms as mean_with_atoms
 from mcdrop.intervals.means import paired_loss_difference as paired_loss_difference
@@ -31,6 +32,7 @@ from mcdrop.intervals.resampled import pseudo as pseudo
 from mcdrop.intervals.resampled import pseudo_difference as pseudo_difference
 from mcdrop.intervals.resampled import reflected as reflected
 from mcdrop.intervals.shares import paired_share_difference as paired_share_difference
+from mcdrop.intervals.shares import recovered_difference as recovered_difference
 from mcdrop.intervals.shares import share as share
 from mcdrop.intervals.shares import share_difference as share_difference
 from mcdrop.intervals.thresholds import coverage_scan as coverage_scan

@@ -31,13 +31,21 @@ MINIMUM_ERRORS = 3
 """Errors below which a paired difference of losses carries no interval."""
 
 MINIMUM_EXAMPLES = 20
-"""Examples below which a regression score carries no interval."""
+"""Examples below which Student's interval is not given."""
 
-MINIMUM_SQUARES = 50
-"""Examples below which the mean of a squared or logarithmic loss carries none."""
+Factors = tuple[tuple[int, float], ...]
 
-MANY = 200
-"""Examples from which the atoms of a regression loss stand nearer."""
+ABSOLUTE: Factors = ((20, 3.0), (50, 2.0), (200, 1.0))
+"""For losses that grow as the error: from how many examples on the atoms stand how far."""
+
+SQUARED: Factors = ((50, 6.0), (100, 4.0), (200, 3.0))
+"""For losses that grow as its square."""
+
+RARE: Factors = ((100, 4.0), (200, 3.0))
+"""For losses that are large in the few examples outside a predictive interval."""
+
+LINEARISED: Factors = ((50, 2.0),)
+"""For the linearised difference of two roots of squared losses."""
 
 
 def mean_with_atoms(
@@ -138,26 +146,24 @@ def regression_loss(
     losses: Array,
     level: float = 0.95,
     *,
-    factor: float = 2.0,
-    factor_of_many: float = 1.0,
-    minimum: int = MINIMUM_EXAMPLES,
+    factors: Factors = ABSOLUTE,
     bounds: Bounds = (0.0, np.inf),
 ) -> Interval:
     """Returns the interval of the mean of a loss without an upper bound: MAE, CRPS.
 
-    The atoms stand `factor` times as far from the median as the extremes do, since the
-    largest loss of a few is short of what the next may be.
+    The atoms stand a factor as far from the median as the extremes do, since the largest loss
+    of a few is short of what the next may be.
 
     Args:
         losses: Shape (n,).
         level: Confidence level, within (0, 1).
-        factor: Of the distance from the median to the extremes.
-        factor_of_many: The same from 200 examples on.
-        minimum: Examples below which there is no interval.
+        factors: Pairs of a number of examples, rising, and the factor from it on; below the
+            first there is no interval.
         bounds: Possible range of a loss, which also bounds the atoms.
 
     Returns:
-        The interval, within `bounds`.
+        The interval, within `bounds`; none below 20 examples unless `factors` says otherwise,
+        and none where all losses are equal.
 
     Example:
         >>> losses = np.abs(np.random.default_rng(0).standard_normal(50))
@@ -165,22 +171,22 @@ def regression_loss(
         >>> found.low < float(losses.mean()) < found.high
         True
     """
-    few = too_few([losses.size], minimum, "examples")
+    few = too_few([losses.size], factors[0][0], "examples")
     if few is not None:
         return few
     if losses.min() == losses.max():
         return absent("all values are equal")
-    reach = factor if losses.size < MANY else factor_of_many
+    factor = [reach for least, reach in factors if losses.size >= least][-1]
     middle = float(np.median(losses))
     low, high = (
-        min(max(middle + reach * (float(end) - middle), bounds[0]), bounds[1])
+        min(max(middle + factor * (float(end) - middle), bounds[0]), bounds[1])
         for end in (losses.min(), losses.max())
     )
     return mean_with_atoms(losses, low, high, level)
 
 
 def log_likelihood(losses: Array, level: float = 0.95) -> Interval:
-    """Returns the interval of a mean logarithmic or squared loss: atoms four times as far.
+    """Returns the interval of a mean logarithmic or squared loss, with atoms farther away.
 
     Args:
         losses: Of either sign, shape (n,).
@@ -193,9 +199,27 @@ def log_likelihood(losses: Array, level: float = 0.95) -> Interval:
         >>> log_likelihood(np.zeros(9)).reason
         'fewer than 50 examples (9)'
     """
-    return regression_loss(
-        losses, level, factor=4.0, factor_of_many=3.0, minimum=MINIMUM_SQUARES, bounds=UNBOUNDED
-    )
+    return regression_loss(losses, level, factors=SQUARED, bounds=UNBOUNDED)
+
+
+def interval_score(losses: Array, level: float = 0.95) -> Interval:
+    """Returns the interval of a mean interval score, or of a difference of two.
+
+    The score is large in the few examples outside their predictive interval, so that as many
+    examples are needed as show some.
+
+    Args:
+        losses: Of either sign, shape (n,).
+        level: Confidence level, within (0, 1).
+
+    Returns:
+        The interval; none below 100 examples.
+
+    Example:
+        >>> interval_score(np.zeros(99)).reason
+        'fewer than 100 examples (99)'
+    """
+    return regression_loss(losses, level, factors=RARE, bounds=UNBOUNDED)
 
 
 def root_mean_square(squares: Array, level: float = 0.95) -> Interval:
@@ -213,7 +237,7 @@ def root_mean_square(squares: Array, level: float = 0.95) -> Interval:
         >>> found.low < 1 < found.high
         True
     """
-    found = regression_loss(squares, level, factor=4.0, factor_of_many=3.0, minimum=MINIMUM_SQUARES)
+    found = regression_loss(squares, level, factors=SQUARED)
     return Interval(float(np.sqrt(found.low)), float(np.sqrt(found.high)), found.reason)
 
 
@@ -237,13 +261,13 @@ def root_mean_square_difference(first: Array, second: Array, level: float = 0.95
         >>> found.low < 0 < found.high
         True
     """
-    few = too_few([first.size], MINIMUM_SQUARES, "examples")
+    few = too_few([first.size], LINEARISED[0][0], "examples")
     if few is not None:
         return few
     roots = np.sqrt([first.mean(), second.mean()])
     scales = np.where(roots > 0, 2.0 * roots, 1.0)
     linear = first / scales[0] - second / scales[1]
-    found = regression_loss(linear, level, factor_of_many=2.0, bounds=UNBOUNDED)
+    found = regression_loss(linear, level, factors=LINEARISED, bounds=UNBOUNDED)
     shift = float(roots[0] - roots[1] - linear.mean())
     return Interval(found.low + shift, found.high + shift, found.reason)
 

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcdrop.intervals.interval import UNBOUNDED, Bounds, Interval, central, hull, too_few
+from mcdrop.intervals.shares import recovered_difference
 
 Array = NDArray[np.float64]
 
@@ -22,6 +23,9 @@ MINIMUM_ERRORS_AREA = 10
 
 MINIMUM_ERRORS_CALIBRATION = 2
 """Errors below which a difference of calibration errors has no interval."""
+
+FEW_ERRORS = 10
+"""Errors below which such a difference holds the one recovered from both intervals too."""
 
 
 def pseudo(
@@ -174,7 +178,8 @@ def calibration_error_difference(
     """Returns the interval of the difference of two calibration errors of the same examples.
 
     The pseudo interval and its reflection; an error within its floor may be 0, so that its
-    end moves on by the whole of it.
+    end moves on by the whole of it. Below 10 errors the hull with the difference recovered from
+    the intervals of both, as if they were independent.
 
     Args:
         first: Value, replicates and floor of the first forecast.
@@ -189,7 +194,7 @@ def calibration_error_difference(
     Example:
         >>> same = np.linspace(0.01, 0.05, 101)
         >>> side = Calibration(0.02, same, same, floor=0.03)
-        >>> found = calibration_error_difference(side, side, 9)
+        >>> found = calibration_error_difference(side, side, 10)
         >>> found.low, found.high
         (-0.02, 0.02)
     """
@@ -200,7 +205,11 @@ def calibration_error_difference(
     low, high = _mirrored(first.value - second.value, drawn)
     low -= first.value if first.value <= first.floor else 0.0
     high += second.value if second.value <= second.floor else 0.0
-    return Interval(low, high).within(bounds)
+    found = Interval(low, high)
+    if num_errors < FEW_ERRORS:
+        sides = [(side.value, calibration_error(side, level=level)) for side in (first, second)]
+        found = hull(found, recovered_difference(sides[0], sides[1]))
+    return found.within(bounds)
 
 
 def _mirrored(value: float, drawn: Interval) -> tuple[float, float]:

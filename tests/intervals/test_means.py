@@ -60,6 +60,7 @@ def test_equal_losses_have_an_interval_as_soon_as_an_atom_differs():
         (intervals.paired_loss_difference(np.zeros(9), np.ones(9), 2), "fewer than 3 errors (2)"),
         (intervals.regression_loss(np.ones(19)), "fewer than 20 examples (19)"),
         (intervals.root_mean_square(np.ones(49)), "fewer than 50 examples (49)"),
+        (intervals.interval_score(np.ones(99)), "fewer than 100 examples (99)"),
         (intervals.log_likelihood(np.ones(1)), "fewer than 50 examples (1)"),
         (
             intervals.root_mean_square_difference(np.ones(4), np.ones(4)),

@@ -61,3 +61,11 @@ def test_the_exact_interval_of_a_share_differs_from_the_bootstraps_where_errors_
     lows = [intervals.share(200 - errors, 200).low for errors in range(6)]
     assert (np.diff(lows) < 0).all()
     assert lows[0] == pytest.approx(0.025 ** (1 / 200))
+
+
+def test_a_difference_recovered_from_two_intervals_is_that_of_their_errors():
+    half = intervals.Interval(0.4, 0.6)
+    apart = intervals.recovered_difference((0.5, half), (0.5, half))
+    assert apart.high == pytest.approx(0.1 * np.sqrt(2))
+    together = intervals.recovered_difference((0.5, half), (0.5, half), correlation=1.0)
+    assert together.high == pytest.approx(0.0)
