@@ -47,7 +47,7 @@ _HOMES = {
     "from_samples": "accumulation",
     "register": "engine.audit",
 }
-_MODULES = ("acquisition", "layers", "metrics", "recalibrate", "report", "study")
+_MODULES = ("acquisition", "layers", "metrics", "plot", "recalibrate", "report", "study")
 
 __all__ = [*sorted(_HOMES), *_MODULES]
 

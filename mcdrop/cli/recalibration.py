@@ -110,8 +110,11 @@ def to_text(found: dict[str, Any]) -> str:
     for metric in found["metrics"]:
         before, after = (metric[side]["value"] for side in ("before", "after"))
         change = metric["difference"]
+        ends = f"(no interval: {change['reason']})"
+        if change["low"] is not None:
+            ends = f"[{change['low']:+.4f}, {change['high']:+.4f}]"
         lines.append(
             f"  {metric['title'].ljust(width)}  {before:.4f} -> {after:.4f}  difference "
-            f"{change['value']:+.4f} [{change['low']:+.4f}, {change['high']:+.4f}]"
+            f"{change['value']:+.4f} {ends}"
         )
     return "\n".join(lines)

@@ -53,7 +53,7 @@ def _report(options: Namespace, output: Output, terminal: Terminal) -> None:
     trial = try_out(mc, examples, options)
     labels = read_labels(examples, trial)
     check_class_names(trial, examples.original.class_names)
-    foreign = _open_more(options.ood, mc, options, terminal)
+    other_data = _open_more(options.ood, mc, options, terminal)
     held_out = _open_more(options.calibration_data, mc, options, terminal)
     fitted = None
     if held_out is not None:
@@ -62,13 +62,13 @@ def _report(options: Namespace, output: Output, terminal: Terminal) -> None:
     started = time.monotonic()
     prediction = sample(mc, examples, options, terminal, "Sampling")
     seconds = time.monotonic() - started
-    strangers = sample(mc, foreign, options, terminal, "Sampling other data") if foreign else None
+    others = sample(mc, other_data, options, terminal, "Sampling other data") if other_data else None
     evaluation = evaluate(prediction, labels)
     repaired = fitted.repair(prediction) if fitted is not None else None
     context = make_context(mc, options, seconds)
     result: dict[str, Any] = {"output": str(options.output), "evaluation": evaluation.to_dict()}
     with output.draft() as draft:
-        write(draft, evaluation, examples, context, strangers=strangers, repaired=repaired)
+        write(draft, evaluation, examples, context, others=others, repaired=repaired)
         if fitted is not None:
             fitted.save(draft)
             numbers = json.loads((draft / "report.json").read_text(encoding="utf-8"))
@@ -101,7 +101,7 @@ def write(
     examples: Examples,
     context: ReportContext,
     *,
-    strangers: Prediction | None = None,
+    others: Prediction | None = None,
     repaired: Recalibration | None = None,
 ) -> None:
     """Writes the files of a report into a new folder."""
@@ -112,7 +112,7 @@ def write(
         folder,
         x=examples.pictures(),
         class_names=examples.original.class_names,
-        out_of_distribution=strangers,
+        out_of_distribution=others,
         recalibration=repaired,
         context=context,
     )

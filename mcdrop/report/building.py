@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from mcdrop.metrics.segmentation import intersection_and_union_per_example
+from mcdrop.diagnostics.convergence import convergence
+from mcdrop.diagnostics.regression import regression
+from mcdrop.diagnostics.selective import SelectiveCurve
+from mcdrop.evaluation import Evaluation
 from mcdrop.prediction import Prediction
-from mcdrop.report import classes, verdict
-from mcdrop.report.answers import VOID_LABEL, answers_of, kind_of
-from mcdrop.report.content import Content
-from mcdrop.report.context import ReportContext, check_class_names, check_images
-from mcdrop.report.convergence import convergence
+from mcdrop.report import classes, findings, verdict, verdict_classes, verdict_values
+from mcdrop.report.content import Answer, Content
+from mcdrop.report.context import ReportContext, check_class_names, check_images, kind_of
 from mcdrop.report.gallery import gallery
-from mcdrop.report.intervals import Interval, ratio_interval
+from mcdrop.report.out_of_distribution import out_of_distribution as compare_data
 from mcdrop.report.recalibration import Recalibration, recalibrated
-from mcdrop.report.shift import shift
-from mcdrop.report.values import regression, selective_values
-
-if TYPE_CHECKING:
-    from mcdrop.evaluation import Evaluation
-
-Array = NDArray[Any]
+from mcdrop.report.scored import as_answers, ending_at, error_curves, label_places
+from mcdrop.report.words import find
 
 
 def build(
@@ -39,90 +35,92 @@ def build(
     """Returns the content of a report; see `mcdrop.report.write` for the arguments.
 
     Raises:
-        DataError: Images, names, the foreign or the repaired prediction do not fit the evaluation.
+        DataError: Images, names, the other or the repaired prediction do not fit the evaluation.
     """
     prediction = evaluation.prediction
     names = check_class_names(prediction, class_names)
     images = check_images(x, len(prediction))
-    parts: dict[str, Any] = {"gallery": gallery(evaluation, names, images)}
+    parts: dict[str, Any] = {}
     if out_of_distribution is not None:
-        parts["shift"] = shift(
-            prediction,
-            out_of_distribution,
-            level=evaluation.confidence_level,
-            seed=evaluation.seed,
+        parts["out_of_distribution"] = compare_data(
+            prediction, out_of_distribution, level=evaluation.confidence_level
         )
     if recalibration is not None:
         parts["recalibration"] = recalibrated(evaluation, recalibration)
     kind = kind_of(prediction)
     parts |= _value_parts(evaluation) if kind == "values" else _class_parts(evaluation, names)
+    parts["answers"] = _ordered(parts)
+    parts["selective"] = _closed(evaluation, parts["selective"])
+    parts["convergence"] = convergence(prediction, np.asarray(evaluation.y_true))
+    parts["gallery"] = gallery(evaluation, names, images)
     return Content(
         kind=kind,
         evaluation=evaluation,
         context=context or ReportContext(),
         class_names=names,
-        convergence=convergence(evaluation),
+        findings=findings.findings(kind, evaluation, parts),
         **parts,
     )
 
 
+def _ordered(parts: dict[str, Any]) -> tuple[Answer, ...]:
+    """Returns the three answers, and before the last those on what else was asked for."""
+    trust, change, failure = parts["answers"]
+    extra = []
+    if "recalibration" in parts:
+        extra.append(verdict.repair(parts["recalibration"]))
+    if "out_of_distribution" in parts:
+        extra.append(verdict.notice(parts["out_of_distribution"]))
+    return (trust, change, *extra, failure)
+
+
+def _closed(
+    evaluation: Evaluation, curves: Mapping[str, SelectiveCurve]
+) -> dict[str, SelectiveCurve]:
+    """Returns the curves, at full coverage with the interval of the evaluation."""
+    found = find(evaluation, curves["MC dropout"].quality)
+    if found is None:
+        return dict(curves)
+    return ending_at(
+        curves, {"MC dropout": found.monte_carlo, "deterministic": found.deterministic}
+    )
+
+
 def _value_parts(evaluation: Evaluation) -> dict[str, Any]:
-    found = regression(evaluation)
+    prediction, targets = evaluation.prediction, np.asarray(evaluation.y_true)
+    level = evaluation.confidence_level
+    found = regression(prediction, targets, confidence_level=level, seed=evaluation.seed)
     return {
         "answers": (
-            verdict.trust_values(evaluation, found),
+            verdict_values.trust(evaluation, found),
             verdict.change(evaluation),
-            verdict.failure_values(found),
+            verdict_values.failure(found),
         ),
         "scored": found.count,
-        "available": found.count,
-        "selective": selective_values(evaluation),
+        "selective": error_curves(evaluation),
         "regression": found,
     }
 
 
 def _class_parts(evaluation: Evaluation, names: Sequence[str]) -> dict[str, Any]:
-    level = evaluation.confidence_level
     kind = kind_of(evaluation.prediction)
-    answers = answers_of(evaluation)
-    separations = classes.separations(answers, level)
+    answers = as_answers(evaluation)
     if kind == "labels":
-        rows, confusion = classes.label_rows(answers, names, level), None
+        rows = classes.label_rows(answers, names, label_places(evaluation))
+        confusion = None
     else:
-        overlaps = _overlaps(evaluation) if kind == "pixels" else []
-        rows = classes.class_rows(answers, names, level, overlaps)
-        confusion = classes.confusion(answers, names)
+        rows = classes.class_rows(answers, names, dense=kind == "pixels")
+        confusion = classes.confusions(answers)
     return {
         "answers": (
-            verdict.trust_classes(evaluation, answers),
+            verdict_classes.trust(evaluation, answers),
             verdict.change(evaluation),
-            verdict.failure_classes(evaluation, rows, confusion, int((~answers.correct).sum())),
+            verdict_classes.failure(evaluation, answers, rows, confusion),
         ),
         "scored": len(answers),
-        "available": answers.available,
-        "reliability": classes.reliability(answers, answers.probabilities, level),
-        "deterministic_reliability": classes.reliability(answers, answers.deterministic, level),
-        "separations": separations,
-        "selective": classes.selective(answers, level),
+        "calibration": classes.calibration(answers),
+        "separations": classes.separations(answers, evaluation),
+        "selective": classes.selective(answers),
         "classes": rows,
         "confusion": confusion,
     }
-
-
-def _overlaps(evaluation: Evaluation) -> list[tuple[Interval, Interval]]:
-    """Returns the intersection over union of each class, MC dropout and deterministic."""
-    prediction = evaluation.prediction
-    truth, level = np.asarray(evaluation.y_true), evaluation.confidence_level
-    num_classes = prediction.class_probabilities.shape[-1]
-    plain = prediction.deterministic_class_probabilities.argmax(axis=-1)
-    counts = [
-        intersection_and_union_per_example(
-            predicted, truth, num_classes=num_classes, void_label=VOID_LABEL
-        )
-        for predicted in (prediction.predicted_class, plain)
-    ]
-    both = [
-        [ratio_interval(hits[:, c], union[:, c], level) for c in range(num_classes)]
-        for hits, union in counts
-    ]
-    return list(zip(both[0], both[1], strict=True))

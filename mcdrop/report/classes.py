@@ -2,180 +2,172 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mcdrop.metrics.calibration import ReliabilityCurve, reliability_curve
-from mcdrop.metrics.selective import risk_coverage_curve
-from mcdrop.report.answers import Answers
-from mcdrop.report.content import ClassRow, Confusion, Histogram, Selective, Separation
-from mcdrop.report.intervals import (
-    Interval,
-    auroc_interval,
-    binomial_interval,
-    mean_interval,
-    wilson,
-)
+from mcdrop.diagnostics.calibration import CalibrationCurve, calibration_curve
+from mcdrop.diagnostics.confusion import Confusion, confusion, confusion_counts
+from mcdrop.diagnostics.estimates import UNDEFINED, area_under_roc, by_example, mean, ratio, share
+from mcdrop.diagnostics.selective import SelectiveCurve, selective_accuracy
+from mcdrop.diagnostics.separation import histogram
+from mcdrop.evaluation import Evaluation
+from mcdrop.evaluation.forecasts import ClassForecast
+from mcdrop.evaluation.records import Estimate
+from mcdrop.report.content import ClassRow, Separation
 
 Array = NDArray[Any]
 
-NUM_BINS = 30
-OPERATING_POINTS = 201
-UNCERTAIN_SHARE = 0.1
-"""The share of answers with the highest predictive entropy that are called uncertain."""
-MAX_MATRIX = 20
-MAX_PAIRS = 10
 
-_MEASURES = (
-    ("predictive_entropy", "Predictive entropy"),
-    ("mutual_information", "Mutual information"),
-)
+@dataclass(frozen=True, eq=False)
+class Answers:
+    """Both forecasts of an evaluated class task; their units are in the same order.
+
+    Attributes:
+        monte_carlo: The mean of the passes.
+        deterministic: The prediction with dropout off.
+        level: Level of all intervals.
+    """
+
+    monte_carlo: ClassForecast
+    deterministic: ClassForecast
+    level: float
+
+    def __len__(self) -> int:
+        """Returns the number of answers: examples, labels or pixels."""
+        return int(self.monte_carlo.labels.size)
+
+    @property
+    def labels(self) -> Array:
+        """True classes, shape (M,)."""
+        return self.monte_carlo.labels
+
+    @property
+    def example(self) -> Array | None:
+        """Example of each answer, shape (M,); None where each is its own."""
+        return self.monte_carlo.units.example
+
+    def among(self, chosen: Array) -> Array | None:
+        """Returns the examples of some answers, None where each is its own."""
+        return None if self.example is None else self.example[chosen]
 
 
-def separations(answers: Answers, level: float) -> tuple[Separation, ...]:
-    """Returns how each measure of uncertainty sets wrong answers apart from right ones."""
-    effect = answers.design_effect
+def calibration(answers: Answers) -> dict[str, CalibrationCurve]:
+    """Returns the calibration curve of each forecast."""
+    return {
+        name: calibration_curve(
+            forecast.confidence,
+            forecast.correct,
+            example=answers.example,
+            confidence_level=answers.level,
+        )
+        for name, forecast in _both(answers).items()
+    }
+
+
+def selective(answers: Answers) -> dict[str, SelectiveCurve]:
+    """Returns accuracy against coverage of each forecast, ordered by its own entropy."""
+    return {
+        name: selective_accuracy(
+            forecast.predictive_entropy,
+            forecast.correct,
+            example=answers.example,
+            confidence_level=answers.level,
+        )
+        for name, forecast in _both(answers).items()
+    }
+
+
+def _both(answers: Answers) -> dict[str, ClassForecast]:
+    return {"MC dropout": answers.monte_carlo, "deterministic": answers.deterministic}
+
+
+def separations(answers: Answers, evaluation: Evaluation) -> tuple[Separation, ...]:
+    """Returns how each measure of uncertainty sets wrong answers apart from right ones.
+
+    The area of the entropies is the evaluation's error detection, where it has that.
+    """
+    monte_carlo, plain = answers.monte_carlo, answers.deterministic
+    known = {each.name: each for each in evaluation.comparisons}.get("error_detection_auroc")
     measures = [
-        (name, title, "monte_carlo", scores, answers.correct)
-        for name, title in _MEASURES
-        if (scores := getattr(answers, name)) is not None
+        ("predictive_entropy", "Predictive entropy", "monte_carlo", monte_carlo),
+        ("mutual_information", "Mutual information", "monte_carlo", monte_carlo),
+        ("predictive_entropy", "Entropy, deterministic", "deterministic", plain),
     ]
-    plain = "Entropy of the deterministic prediction"
-    measures.append(
-        (
-            "predictive_entropy",
-            plain,
-            "deterministic",
-            answers.deterministic_entropy,
-            answers.deterministic_correct,
-        )
-    )
-    return tuple(
-        Separation(
-            name=name,
-            title=title,
-            source=source,
-            histogram=histogram(scores[right], scores[~right]),
-            auroc=auroc_interval(scores[right], scores[~right], level, design_effect=effect),
-        )
-        for name, title, source, scores, right in measures
-    )
-
-
-def reliability(answers: Answers, probabilities: Array, level: float) -> ReliabilityCurve:
-    """Returns the reliability curve, its intervals allowing for answers that err together."""
-    curve = reliability_curve(probabilities, answers.labels, confidence_level=level)
-    effect = answers.design_effect
-    if effect == 1.0:
-        return curve
-    filled = curve.count > 0
-    counts = curve.count[filled] / effect
-    low, high = np.full(filled.shape, np.nan), np.full(filled.shape, np.nan)
-    low[filled], high[filled] = wilson(curve.accuracy[filled] * counts, counts, level)
-    return replace(curve, low=low, high=high)
-
-
-def histogram(first: Array, second: Array) -> Histogram | None:
-    """Returns the shares of two kinds in common bins; None when one of them is empty."""
-    if first.size == 0 or second.size == 0:
-        return None
-    both = np.concatenate([first, second])
-    low, high = min(float(both.min()), 0.0), float(both.max())
-    edges = np.linspace(low, high if high > low else low + 1.0, NUM_BINS + 1)
-    shares = [np.histogram(values, edges)[0] / values.size for values in (first, second)]
-    return Histogram(edges, shares[0], shares[1], first.size, second.size)
-
-
-def selective(answers: Answers, level: float) -> Selective:
-    """Returns accuracy against coverage, the answers ordered by predictive entropy."""
-    curve = risk_coverage_curve(answers.predictive_entropy, 1.0 * ~answers.correct)
-    points = operating_points(curve.coverage)
-    coverage = curve.coverage[points]
-    accepted = np.round(coverage * len(answers))
-    right = np.round((1.0 - curve.risk[points]) * accepted)
-    effect = answers.design_effect
-    low, high = wilson(right / effect, accepted / effect, level)
-    plain = risk_coverage_curve(answers.deterministic_entropy, 1.0 * ~answers.deterministic_correct)
-    plain_points = operating_points(plain.coverage)
-    return Selective(
-        quality="accuracy",
-        measure="predictive_entropy",
-        unit="nats",
-        count=len(answers),
-        coverage=coverage,
-        threshold=curve.threshold[points],
-        value=right / accepted,
-        low=low,
-        high=high,
-        deterministic_coverage=plain.coverage[plain_points],
-        deterministic_value=1.0 - plain.risk[plain_points],
-    )
-
-
-def operating_points(coverage: Array) -> Array:
-    """Returns the indices of at most 201 points of a curve, evenly spread over coverage."""
-    wanted = np.linspace(0.0, 1.0, OPERATING_POINTS)[1:]
-    nearest = np.searchsorted(coverage, wanted - 1e-12)
-    return np.unique(np.minimum(nearest, coverage.size - 1))
-
-
-def class_rows(
-    answers: Answers,
-    names: Sequence[str],
-    level: float,
-    overlaps: Sequence[tuple[Interval, Interval]] = (),
-) -> tuple[ClassRow, ...]:
-    """Returns one row a class; `overlaps` holds both intersections over union of each class."""
-    counts = _counts(answers.labels, answers.predicted, len(names))
-    plain = _counts(answers.labels, answers.deterministic_predicted, len(names))
-    effect = answers.design_effect
-    share = _share_with(level, effect)
     rows = []
-    for index, name in enumerate(names):
-        total = int(counts[index].sum())
-        others = np.where(np.arange(len(names)) == index, 0, counts[index])
-        worst = int(others.argmax())
+    for name, title, source, forecast in measures:
+        scores = getattr(forecast, name)
+        if scores is None:
+            continue
+        right = forecast.correct == 1.0
+        area = getattr(known, source) if known and name == "predictive_entropy" else None
         rows.append(
-            ClassRow(
+            Separation(
                 name=name,
-                count=total,
-                accuracy=share(counts[index, index], total),
-                deterministic_accuracy=share(plain[index, index], total),
-                precision=share(counts[index, index], counts[:, index].sum()),
-                entropy=mean_interval(
-                    answers.predictive_entropy[answers.labels == index], level, design_effect=effect
-                ),
-                confused_with=names[worst] if others[worst] else None,
-                confused_count=int(others[worst]),
-                intersection_over_union=overlaps[index][0] if overlaps else None,
-                deterministic_intersection_over_union=overlaps[index][1] if overlaps else None,
+                title=title,
+                source=source,
+                histogram=histogram(scores[right], scores[~right]),
+                auroc=area or area_under_roc(scores, ~right, answers.example, answers.level),
             )
         )
     return tuple(rows)
 
 
-def label_rows(answers: Answers, names: Sequence[str], level: float) -> tuple[ClassRow, ...]:
-    """Returns one row a label of a multilabel prediction, from the examples that carry it."""
-    label = answers.position % len(names)
-    share = _share_with(level, 1.0)
+def class_rows(answers: Answers, names: Sequence[str], *, dense: bool) -> tuple[ClassRow, ...]:
+    """Returns one row a class."""
+    labels, level = answers.labels, answers.level
+    predicted = answers.monte_carlo.columns.predicted
+    plain = answers.deterministic.columns.predicted
+    counts = confusion_counts(labels, predicted, len(names))
     rows = []
     for index, name in enumerate(names):
-        mine = label == index
-        carried = mine & (answers.labels == 1)
-        total = int(carried.sum())
-        right = answers.correct[carried].sum()
+        mine, called = labels == index, predicted == index
+        others = np.where(np.arange(len(names)) == index, 0, counts[index])
+        worst = int(others.argmax())
         rows.append(
             ClassRow(
                 name=name,
-                count=total,
-                accuracy=share(right, total),
-                deterministic_accuracy=share(answers.deterministic_correct[carried].sum(), total),
-                precision=share(right, (mine & (answers.predicted == 1)).sum()),
-                entropy=mean_interval(answers.predictive_entropy[mine], level),
+                count=int(mine.sum()),
+                recall=share(1.0 * called[mine], answers.among(mine), level),
+                deterministic_recall=share(
+                    1.0 * (plain[mine] == index), answers.among(mine), level
+                ),
+                precision=share(1.0 * mine[called], answers.among(called), level),
+                f1=_f1(answers, mine, called),
+                entropy=_entropy(answers, mine),
+                confused_with=names[worst] if others[worst] else None,
+                confused_count=int(others[worst]),
+                intersection_over_union=_overlap(answers, index, predicted) if dense else None,
+                deterministic_intersection_over_union=_overlap(answers, index, plain)
+                if dense
+                else None,
+            )
+        )
+    return tuple(rows)
+
+
+def label_rows(answers: Answers, names: Sequence[str], place: Array) -> tuple[ClassRow, ...]:
+    """Returns one row a label of a multilabel prediction; `place` is the label of each answer."""
+    labels, level = answers.labels, answers.level
+    said = answers.monte_carlo.columns.predicted == 1
+    plain = answers.deterministic.columns.predicted == 1
+    rows = []
+    for index, name in enumerate(names):
+        mine = place == index
+        carried, called = mine & (labels == 1), mine & said
+        rows.append(
+            ClassRow(
+                name=name,
+                count=int(carried.sum()),
+                # Within one label each answer is of an example of its own.
+                recall=share(1.0 * said[carried], None, level),
+                deterministic_recall=share(1.0 * plain[carried], None, level),
+                precision=share(1.0 * carried[called], None, level),
+                f1=_f1(answers, carried, called),
+                entropy=_entropy(answers, mine),
                 confused_with=None,
                 confused_count=0,
             )
@@ -183,35 +175,38 @@ def label_rows(answers: Answers, names: Sequence[str], level: float) -> tuple[Cl
     return tuple(rows)
 
 
-def confusion(answers: Answers, names: Sequence[str]) -> Confusion:
-    """Returns the confusions among the most uncertain tenth of the answers."""
-    size = max(1, round(UNCERTAIN_SHARE * len(answers)))
-    order = np.argsort(-answers.predictive_entropy, kind="stable")[:size]
-    labels, predicted = answers.labels[order], answers.predicted[order]
-    counts = _counts(labels, predicted, len(names))
-    wrong = counts - np.diag(np.diag(counts))
-    ranked = np.argsort(-wrong, axis=None, kind="stable")[:MAX_PAIRS]
-    pairs = [tuple(int(i) for i in divmod(int(place), len(names))) for place in ranked]
-    return Confusion(
-        share=size / len(answers),
-        threshold=float(answers.predictive_entropy[order[-1]]),
-        count=size,
-        errors_inside=int((labels != predicted).sum()),
-        errors=int((~answers.correct).sum()),
-        classes=tuple(names),
-        matrix=counts if len(names) <= MAX_MATRIX else None,
-        pairs=tuple((names[t], names[p], int(wrong[t, p])) for t, p in pairs if wrong[t, p]),
+def _entropy(answers: Answers, mine: Array) -> Estimate:
+    """Returns the mean predictive entropy of some answers."""
+    values = answers.monte_carlo.predictive_entropy[mine]
+    most = float(np.log(answers.monte_carlo.num_classes))
+    return mean(values, answers.among(mine), answers.level, bounds=(0.0, most))
+
+
+def _overlap(answers: Answers, index: int, predicted: Array) -> Estimate:
+    """Returns the intersection over union of one class, a ratio of sums over examples."""
+    mine, called = answers.labels == index, predicted == index
+    return _ratio(answers, 1.0 * (mine & called), 1.0 * (mine | called))
+
+
+def _f1(answers: Answers, mine: Array, called: Array) -> Estimate:
+    """Returns 2 hits / (members + calls), a ratio of sums over examples."""
+    return _ratio(answers, 2.0 * (mine & called), 1.0 * mine + called)
+
+
+def _ratio(answers: Answers, parts: Array, wholes: Array) -> Estimate:
+    if not wholes.any():
+        return UNDEFINED
+    tops, _ = by_example(parts, answers.example)
+    bottoms, _ = by_example(wholes, answers.example)
+    return ratio(tops, bottoms, answers.level)
+
+
+def confusions(answers: Answers) -> Confusion:
+    """Returns true against answered class, of all answers and of the most uncertain."""
+    forecast = answers.monte_carlo
+    return confusion(
+        answers.labels,
+        forecast.columns.predicted,
+        forecast.predictive_entropy,
+        forecast.num_classes,
     )
-
-
-def _counts(labels: Array, predicted: Array, num_classes: int) -> Array:
-    """Returns the confusion matrix, true class by answered class."""
-    flat = np.bincount(labels * num_classes + predicted, minlength=num_classes**2)
-    return flat.reshape(num_classes, num_classes)
-
-
-def _share_with(level: float, design_effect: float) -> Callable[[Any, Any], Interval]:
-    def share(successes: Any, count: Any) -> Interval:
-        return binomial_interval(int(successes), int(count), level, design_effect=design_effect)
-
-    return share

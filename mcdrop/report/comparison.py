@@ -1,100 +1,40 @@
-"""Several models side by side: their metrics, and their paired differences to the first."""
+"""Several models side by side, each with Monte Carlo dropout and without."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from string import ascii_uppercase
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from mcdrop.diagnostics.calibration import CalibrationCurve
+from mcdrop.diagnostics.selective import SelectiveCurve
 from mcdrop.errors import DataError
-from mcdrop.evaluation import Estimate
-from mcdrop.metrics.calibration import ReliabilityCurve
-from mcdrop.metrics.regression import squared_error_per_example
-from mcdrop.metrics.scoring import brier_score_per_example, negative_log_likelihood_per_example
-from mcdrop.report import figures
-from mcdrop.report.answers import Answers, answers_of, kind_of
-from mcdrop.report.classes import reliability, selective
-from mcdrop.report.content import Answer, Fact, Selective
-from mcdrop.report.context import ReportContext
-from mcdrop.report.figures import Figure
-from mcdrop.report.formatting import joined
-from mcdrop.report.tables import cell
-from mcdrop.report.values import selective_values, targets_of
-from mcdrop.weighted.bootstrap import percentile_interval, resample
-
-if TYPE_CHECKING:
-    from mcdrop.evaluation import Evaluation, MetricComparison
-
-Array = NDArray[Any]
+from mcdrop.evaluation import Comparison, Evaluation, compare
+from mcdrop.evaluation.formatting import joined, plural
+from mcdrop.evaluation.records import ComparedMetric, Estimate
+from mcdrop.report import classes
+from mcdrop.report.content import Answer, ComparisonContent, Fact
+from mcdrop.report.context import ReportContext, kind_of
+from mcdrop.report.scored import as_answers, ending_at, error_curves
+from mcdrop.report.tables import OF_DISTRIBUTIONS, cell, ranked
+from mcdrop.report.words import WORDS, isolated, lower
 
 MAX_MODELS = 12
+LONGEST_NAME = 24
 
+OFF = "{}, off"
+"""Name of a model's prediction without dropout; that with it has the letter alone."""
 
-@dataclass(frozen=True)
-class ComparedMetric:
-    """One metric of all models.
-
-    Attributes:
-        name: Name of the metric.
-        title: The same in words.
-        unit: Its unit; "share" is shown in percent.
-        better: "higher", "lower" or "neither".
-        monte_carlo: One estimate a model.
-        deterministic: One a model, None where there is no such quantity.
-        difference: Paired difference to the first model, one a model, the first's being 0;
-            None when the metric has no paired form or the targets differ.
-    """
-
-    name: str
-    title: str
-    unit: str
-    better: str
-    monte_carlo: tuple[Estimate, ...]
-    deterministic: tuple[Estimate | None, ...]
-    difference: tuple[Estimate, ...] | None
-
-
-@dataclass(frozen=True)
-class ComparisonContent:
-    """Everything that a comparison says.
-
-    Attributes:
-        names: Names of the models, the reference first.
-        evaluations: Their evaluations, in that order.
-        context: Where the numbers come from.
-        kind: "classes", "labels", "pixels" or "values".
-        paired: Whether all models were evaluated on the same targets.
-        answers: Which model to choose.
-        metrics: One a metric that all models have.
-        selective: Risk against coverage, one a model.
-        reliability: One a model; empty for a regression.
-    """
-
-    names: tuple[str, ...]
-    evaluations: tuple[Evaluation, ...]
-    context: ReportContext
-    kind: str
-    paired: bool
-    answers: tuple[Answer, ...]
-    metrics: tuple[ComparedMetric, ...]
-    selective: tuple[Selective, ...]
-    reliability: tuple[ReliabilityCurve, ...]
-
-
-@dataclass(frozen=True)
-class _Resampled:
-    """A metric of every model on common resamples, shape (K, R), with its values (K,)."""
-
-    values: Array
-    drawn: Array
-
-    def difference(self, model: int, other: int, level: float) -> Estimate:
-        """Returns the paired difference of a model to another."""
-        low, high = percentile_interval(self.drawn[model] - self.drawn[other], level)
-        return Estimate(float(self.values[model] - self.values[other]), low, high)
+QUESTIONS = {
+    "mean_intersection_over_union": "Whose classes overlap the truth most?",
+    "negative_log_likelihood": "Whose probabilities are best?",
+    "accuracy": "Which is right most often?",
+    "root_mean_squared_error": "Which predicts best?",
+    "crps": "Whose distributions are best?",
+}
 
 
 def build_comparison(
@@ -103,43 +43,131 @@ def build_comparison(
     """Returns the content of a comparison; see `mcdrop.report.compare`."""
     names, found = tuple(evaluations), tuple(evaluations.values())
     _check(names, found)
-    kind = kind_of(found[0].prediction)
-    level = found[0].confidence_level
+    letters = dict(zip(names, ascii_uppercase, strict=False))
     truth = np.asarray(found[0].y_true)
     paired = all(np.array_equal(truth, np.asarray(other.y_true)) for other in found[1:])
-    answers = [] if kind == "values" else [answers_of(evaluation) for evaluation in found]
-    resampled = _resampled(found, answers) if paired else {}
-    metrics = tuple(
-        _metric(comparison, found, resampled.get(comparison.name), level)
-        for comparison in found[0].comparisons
-        if all(_find(other, comparison.name) for other in found[1:])
-    )
+    by_letter = dict(zip(letters.values(), found, strict=True))
+    compared = _compared(by_letter) if paired else None
+    metrics = compared.metrics if compared else _apart(by_letter)
+    short = dict(zip(letters.values(), shortened(names), strict=True))
+    selective, calibration = _curves(by_letter)
+    whole = {metric.name: metric.estimates for metric in metrics}
     return ComparisonContent(
-        names=names,
-        evaluations=found,
+        letters=letters,
         context=_titled(context or ReportContext(), len(names)),
-        kind=kind,
+        kind=kind_of(found[0].prediction),
+        num_examples=found[0].num_examples,
+        num_samples={name: each.num_samples for name, each in evaluations.items()},
+        confidence_level=found[0].confidence_level,
         paired=paired,
-        answers=_answers(names, metrics, resampled, level),
+        answers=_answers(metrics, compared, short),
+        forecasts=compared.names if compared else tuple(by_letter),
         metrics=metrics,
-        selective=tuple(selective(part, level) for part in answers)
-        or tuple(selective_values(evaluation) for evaluation in found),
-        reliability=tuple(reliability(part, part.probabilities, level) for part in answers),
+        selective=ending_at(selective, whole.get(next(iter(selective.values())).quality, {})),
+        calibration=calibration,
     )
+
+
+def _compared(evaluations: Mapping[str, Evaluation]) -> Comparison:
+    """Returns every forecast beside the first model's, on the same examples."""
+    first = next(iter(evaluations.values()))
+    forecasts: dict[str, Any] = {}
+    for letter, evaluation in evaluations.items():
+        prediction = evaluation.prediction
+        variance = prediction.deterministic_variance
+        plain = prediction.deterministic
+        forecasts[letter] = prediction
+        forecasts[OFF.format(letter)] = plain if variance is None else (plain, variance)
+    shared = [
+        comparison.name
+        for comparison in first.comparisons
+        if all(comparison.name in _names(each) for each in evaluations.values())
+    ]
+    return compare(
+        forecasts,
+        first.y_true,
+        metrics=shared,
+        confidence_level=first.confidence_level,
+        num_resamples=first.num_resamples,
+        seed=first.seed,
+    )
+
+
+def _names(evaluation: Evaluation) -> set[str]:
+    return {comparison.name for comparison in evaluation.comparisons}
+
+
+def _apart(evaluations: Mapping[str, Evaluation]) -> tuple[ComparedMetric, ...]:
+    """Returns the metrics of models with targets of their own, which have no differences."""
+    metrics = []
+    for each in next(iter(evaluations.values())).comparisons:
+        estimates: dict[str, Estimate] = {}
+        for letter, evaluation in evaluations.items():
+            if each.name not in _names(evaluation):
+                continue
+            found = evaluation[each.name]
+            estimates[letter] = found.monte_carlo
+            if found.deterministic is not None:
+                estimates[OFF.format(letter)] = found.deterministic
+        metrics.append(
+            ComparedMetric(
+                each.name, each.title, each.unit, each.better, estimates, {}, {}, {}, each.note
+            )
+        )
+    return tuple(metrics)
+
+
+def _curves(
+    evaluations: Mapping[str, Evaluation],
+) -> tuple[dict[str, SelectiveCurve], dict[str, CalibrationCurve]]:
+    """Returns quality against coverage, and calibration, of every forecast that has them."""
+    selective: dict[str, SelectiveCurve] = {}
+    calibration: dict[str, CalibrationCurve] = {}
+    for letter, evaluation in evaluations.items():
+        named = {"MC dropout": letter, "deterministic": OFF.format(letter)}
+        if kind_of(evaluation.prediction) == "values":
+            found = error_curves(evaluation)
+        else:
+            answers = as_answers(evaluation)
+            found = classes.selective(answers)
+            calibration |= {named[n]: c for n, c in classes.calibration(answers).items()}
+        selective |= {named[name]: curve for name, curve in found.items()}
+    return selective, calibration
+
+
+def shortened(names: Sequence[str]) -> list[str]:
+    """Returns the names without what all of them begin and end with, and cut where too long.
+
+    Example:
+        >>> shortened(["runs/cnn_small.keras", "runs/cnn_large.keras"])
+        ['small', 'large']
+    """
+    words = [_words(name) for name in names]
+    while all(len(each) > 1 for each in words) and len({each[0] for each in words}) == 1:
+        words = [each[1:] for each in words]
+    while all(len(each) > 1 for each in words) and len({each[-1] for each in words}) == 1:
+        words = [each[:-1] for each in words]
+    joined_words = ["".join(each).strip("/_-. ") for each in words]
+    if not all(joined_words) or len(set(joined_words)) < len(names):
+        joined_words = list(names)
+    return [n if len(n) <= LONGEST_NAME else f"{n[: LONGEST_NAME - 1]}…" for n in joined_words]
+
+
+def _words(name: str) -> list[str]:
+    """Returns a name in parts that end at separators."""
+    parts = [""]
+    for letter in name:
+        parts[-1] += letter
+        if letter in "/_-. ":
+            parts.append("")
+    if name.endswith(".keras"):
+        parts = [*_words(name.removesuffix(".keras")), ".keras"]
+    return [part for part in parts if part]
 
 
 def _titled(context: ReportContext, num_models: int) -> ReportContext:
     """Returns the context with a title, a plain one where none was given."""
     return replace(context, title=context.title or f"{num_models} models compared")
-
-
-def draw_comparison(content: ComparisonContent) -> dict[str, Figure]:
-    """Returns the figures of a comparison by name."""
-    drawn = [figures.compared_selective(content.selective, "risk_coverage")]
-    for index, curve in enumerate(content.reliability):
-        colour = figures.MODEL_COLOURS[index % len(figures.MODEL_COLOURS)]
-        drawn.append(figures.reliability(curve, f"reliability_{index}", colour, f"model {index}"))
-    return {figure.name: figure for figure in drawn}
 
 
 def _check(names: Sequence[str], evaluations: Sequence[Evaluation]) -> None:
@@ -161,112 +189,55 @@ def _check(names: Sequence[str], evaluations: Sequence[Evaluation]) -> None:
         )
 
 
-def _find(evaluation: Evaluation, name: str) -> MetricComparison | None:
-    return next((c for c in evaluation.comparisons if c.name == name), None)
-
-
-def _resampled(
-    evaluations: Sequence[Evaluation], answers: Sequence[Answers]
-) -> dict[str, _Resampled]:
-    """Returns the metrics that are means over examples, on resamples common to all models."""
-    first = evaluations[0]
-    if answers:
-        examples, count = answers[0].example, len(first.prediction)
-        losses: dict[str, tuple[list[Array], Callable[[Array], Array]]] = {
-            "accuracy": ([1.0 * part.correct for part in answers], np.asarray),
-            "negative_log_likelihood": (
-                [negative_log_likelihood_per_example(a.probabilities, a.labels) for a in answers],
-                np.asarray,
-            ),
-            "brier_score": (
-                [brier_score_per_example(a.probabilities, a.labels) for a in answers],
-                np.asarray,
-            ),
-        }
-    else:
-        errors = [squared_error_per_example(e.prediction.mean, targets_of(e)) for e in evaluations]
-        examples, count = np.arange(errors[0].size), errors[0].size
-        losses = {"root_mean_squared_error": (errors, np.sqrt)}
-    sizes = np.bincount(examples, minlength=count)
-    found = {}
-    for name, (columns, transform) in losses.items():
-        sums = np.stack([np.bincount(examples, column, count) for column in columns])
-        statistics = [
-            lambda w, s=row, f=transform: f(w @ s / np.maximum(w @ sizes, 1e-300)) for row in sums
-        ]
-        drawn = resample(statistics, count, num_resamples=first.num_resamples, seed=first.seed)
-        found[name] = _Resampled(transform(sums.sum(axis=1) / sizes.sum()), drawn)
-    return found
-
-
-def _metric(
-    comparison: MetricComparison,
-    evaluations: Sequence[Evaluation],
-    resampled: _Resampled | None,
-    level: float,
-) -> ComparedMetric:
-    all_models = [evaluation[comparison.name] for evaluation in evaluations]
-    return ComparedMetric(
-        name=comparison.name,
-        title=comparison.title,
-        unit=comparison.unit,
-        better=comparison.better,
-        monte_carlo=tuple(found.monte_carlo for found in all_models),
-        deterministic=tuple(found.deterministic for found in all_models),
-        difference=None
-        if resampled is None
-        else tuple(resampled.difference(k, 0, level) for k in range(len(evaluations))),
+def _answers(
+    metrics: Sequence[ComparedMetric], compared: Comparison | None, short: Mapping[str, str]
+) -> tuple[Answer, ...]:
+    """Returns which forecast is best by the main scores."""
+    by_name = {metric.name: metric for metric in metrics}
+    return tuple(
+        _answer(question, by_name[name], compared, short)
+        for name, question in QUESTIONS.items()
+        if name in by_name
     )
 
 
-def _answers(
-    names: Sequence[str],
-    metrics: Sequence[ComparedMetric],
-    resampled: Mapping[str, _Resampled],
-    level: float,
-) -> tuple[Answer, ...]:
-    """Returns which model is best by the main score, and by accuracy."""
-    answers = []
-    wanted = {
-        "negative_log_likelihood": "Whose probabilities are best?",
-        "accuracy": "Which is right most often?",
-        "root_mean_squared_error": "Which predicts best?",
-        "crps": "Whose distributions are best?",
-    }
-    for name, question in wanted.items():
-        metric = next((metric for metric in metrics if metric.name == name), None)
-        if metric is not None:
-            answers.append(_answer(question, names, metric, resampled.get(name), level))
-    return tuple(answers)
-
-
 def _answer(
-    question: str,
-    names: Sequence[str],
-    metric: ComparedMetric,
-    resampled: _Resampled | None,
-    level: float,
+    question: str, metric: ComparedMetric, compared: Comparison | None, short: Mapping[str, str]
 ) -> Answer:
-    values = np.array([estimate.value for estimate in metric.monte_carlo])
-    best = int(values.argmax() if metric.better == "higher" else values.argmin())
-    others = [index for index in range(len(names)) if index != best]
-    if resampled is None:
-        level_with = [
-            k for k in others if _overlap(metric.monte_carlo[k], metric.monte_carlo[best])
-        ]
-    else:
-        differences = {k: resampled.difference(k, best, level) for k in others}
-        level_with = [k for k in others if differences[k].low <= 0.0 <= differences[k].high]
-    share = metric.unit == "share"
-    cells = [cell(estimate, as_percent=share) for estimate in metric.monte_carlo]
-    order = np.argsort(-values if metric.better == "higher" else values, kind="stable")[:3]
-    facts = tuple(Fact(names[k], cells[k].value, cells[k].interval) for k in order)
-    if not level_with:
-        return Answer(question, f"{names[best]}, clear of the others.", facts, "good")
-    tied = joined([names[k] for k in level_with])
-    headline = f"{names[best]}, but these data cannot tell it from {tied}."
-    return Answer(question, headline, facts, "caution")
+    """Returns the best of all forecasts by one metric, and which the data cannot tell from it."""
+    fair = {n: e for n, e in metric.estimates.items() if not _is_point(metric, n)}
+    order = ranked(fair, metric.better)
+    share, title = metric.unit == "share", lower(metric.title)
+    facts = []
+    for name in order[:3]:
+        found = cell(fair[name], as_percent=share)
+        facts.append(Fact(f"{_title(name, short)}: {title}", found.value, found.detail))
+    best, *others = order
+    side = "highest" if metric.better == "higher" else "lowest"
+    lead = f"{_title(best, short)} has the {side} {title}"
+    if compared is None:
+        headline = "The models were scored on different targets, so they are not ranked."
+        return Answer(question, "few", WORDS["few"], headline, tuple(facts))
+    tied = [o for o in others if not compared.difference(metric.name, best, o).excludes_zero]
+    if not tied:
+        headline = f"{lead}, clear of the other {len(others)}."
+        return Answer(question, "yes", "Clear", headline, tuple(facts))
+    if len(tied) == len(others):
+        headline = f"By {title} these data cannot tell the {len(order)} forecasts apart."
+        return Answer(question, "few", WORDS["few"], headline, tuple(facts))
+    named = joined([_title(name, short) for name in tied[:3]])
+    more = f" and {plural(len(tied) - 3, 'more', 'more')}" if len(tied) > 3 else ""
+    headline = f"{lead}, but these data cannot tell it from {named}{more}."
+    return Answer(question, "partly", "Not alone", headline, tuple(facts))
 
 
-def _overlap(first: Estimate, second: Estimate) -> bool:
-    return first.low <= second.high and second.low <= first.high
+def _is_point(metric: ComparedMetric, name: str) -> bool:
+    """Returns whether the metric would judge a point forecast by a spread that it lacks."""
+    has_spread = any("," in each for each in metric.estimates)
+    return metric.name in OF_DISTRIBUTIONS and "," in name and has_spread
+
+
+def _title(name: str, short: Mapping[str, str]) -> str:
+    """Returns a forecast in words: its letter, its model's name, and whether dropout is off."""
+    letter, _, off = name.partition(",")
+    return f"{letter} ({isolated(short[letter])}){' without MC dropout' if off else ''}"

@@ -5,18 +5,21 @@ Arrays here are short (curves, bins, tables); the long ones stay in the Predicti
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 from numpy.typing import NDArray
 
+from mcdrop.diagnostics.calibration import CalibrationCurve
+from mcdrop.diagnostics.confusion import Confusion
+from mcdrop.diagnostics.convergence import Convergence
+from mcdrop.diagnostics.regression import Regression
+from mcdrop.diagnostics.selective import SelectiveCurve
+from mcdrop.diagnostics.separation import Histogram
+from mcdrop.evaluation import Evaluation
+from mcdrop.evaluation.records import ComparedMetric, Estimate
 from mcdrop.report.context import ReportContext
-from mcdrop.report.intervals import Interval
-
-if TYPE_CHECKING:
-    from mcdrop.evaluation import Evaluation
-    from mcdrop.metrics.calibration import ReliabilityCurve
-    from mcdrop.report.recalibration import Recalibrated
 
 Array = NDArray[Any]
 
@@ -28,7 +31,7 @@ class Fact:
     Attributes:
         label: What it is.
         value: The number as text.
-        detail: Its interval, and what to hold it against.
+        detail: Its interval, or why there is none, and what to hold it against.
     """
 
     label: str
@@ -42,34 +45,17 @@ class Answer:
 
     Attributes:
         question: The question.
+        tone: "yes", "partly", "no", or "few": too few data to say.
+        word: The tone in a word or two.
         headline: The answer in one sentence.
         facts: The numbers that it rests on.
-        tone: "good", "caution" or "bad".
     """
 
     question: str
+    tone: str
+    word: str
     headline: str
     facts: tuple[Fact, ...]
-    tone: str
-
-
-@dataclass(frozen=True)
-class Histogram:
-    """Shares of two kinds of examples in common bins; each kind's shares sum to 1.
-
-    Attributes:
-        edges: Bin edges, shape (B + 1,).
-        first: Shares of the kind that should be certain (right answers, known data).
-        second: Shares of the kind that should be uncertain (wrong answers, foreign data).
-        first_count: Number of the first kind.
-        second_count: Number of the second kind.
-    """
-
-    edges: Array
-    first: Array
-    second: Array
-    first_count: int
-    second_count: int
 
 
 @dataclass(frozen=True)
@@ -82,48 +68,17 @@ class Separation:
         source: "monte_carlo" or "deterministic".
         histogram: Both distributions; None when one kind is empty.
         auroc: Chance that one of the second kind scores above one of the first.
-        aupr: Average precision of finding the second kind.
-        fpr95: Share of the first kind flagged when 95% of the second are found.
+        aupr: Average precision of finding the second kind; data out of distribution only.
+        fpr95: Share of the first kind flagged when 95% of the second are found, likewise.
     """
 
     name: str
     title: str
     source: str
     histogram: Histogram | None
-    auroc: Interval
-    aupr: Interval | None = None
-    fpr95: Interval | None = None
-
-
-@dataclass(frozen=True)
-class Selective:
-    """What is gained by accepting only the most certain predictions.
-
-    Attributes:
-        quality: "accuracy", or "root_mean_squared_error".
-        measure: The uncertainty that orders the examples, as `predictive_entropy`.
-        unit: Unit of the threshold.
-        count: Number of scored predictions.
-        coverage: Share accepted at each of up to 201 operating points, shape (K,).
-        threshold: Largest uncertainty accepted there, shape (K,).
-        value: Quality of what is accepted, shape (K,).
-        low: Lower ends of its interval.
-        high: Upper ends of its interval.
-        deterministic_coverage: The operating points of the deterministic prediction.
-        deterministic_value: Its quality there; both empty when it states no uncertainty.
-    """
-
-    quality: str
-    measure: str
-    unit: str
-    count: int
-    coverage: Array
-    threshold: Array
-    value: Array
-    low: Array
-    high: Array
-    deterministic_coverage: Array
-    deterministic_value: Array
+    auroc: Estimate
+    aupr: Estimate | None = None
+    fpr95: Estimate | None = None
 
 
 @dataclass(frozen=True)
@@ -133,9 +88,10 @@ class ClassRow:
     Attributes:
         name: Name of the class, or of the label of a multilabel prediction.
         count: Examples (pixels) whose true class it is.
-        accuracy: Share of those that Monte Carlo dropout got right (recall).
-        deterministic_accuracy: The same for the deterministic prediction.
+        recall: Share of those that Monte Carlo dropout got right.
+        deterministic_recall: The same for the deterministic prediction.
         precision: Share right among those answered with this class.
+        f1: Harmonic mean of recall and precision.
         entropy: Mean predictive entropy of the true class's examples in nats.
         confused_with: The class most often answered instead, if any.
         confused_count: How often.
@@ -145,128 +101,15 @@ class ClassRow:
 
     name: str
     count: int
-    accuracy: Interval
-    deterministic_accuracy: Interval
-    precision: Interval
-    entropy: Interval
+    recall: Estimate
+    deterministic_recall: Estimate
+    precision: Estimate
+    f1: Estimate
+    entropy: Estimate
     confused_with: str | None
     confused_count: int
-    intersection_over_union: Interval | None = None
-    deterministic_intersection_over_union: Interval | None = None
-
-
-@dataclass(frozen=True)
-class Confusion:
-    """True against answered class among the most uncertain predictions.
-
-    Attributes:
-        share: Share of predictions taken for uncertain.
-        threshold: Their smallest predictive entropy in nats.
-        count: How many they are.
-        errors_inside: Wrong answers among them.
-        errors: Wrong answers among all.
-        classes: Names of the classes on the axes.
-        matrix: Counts, true class by answered class; None when there are too many classes.
-        pairs: (true, answered, count) of the most frequent confusions.
-    """
-
-    share: float
-    threshold: float
-    count: int
-    errors_inside: int
-    errors: int
-    classes: tuple[str, ...]
-    matrix: Array | None
-    pairs: tuple[tuple[str, str, int], ...]
-
-
-@dataclass(frozen=True)
-class Convergence:
-    """A metric against the number of passes, from the means of the groups of passes.
-
-    Attributes:
-        name: The metric.
-        title: The same in words.
-        passes: Number of passes, shape (K,).
-        value: Mean of the metric over choices of so many passes, shape (K,).
-        error: Monte Carlo standard error of the metric at so many passes, shape (K,).
-        deterministic: The deterministic prediction's value; None when it has none.
-        sampling_error: Half the width of the metric's interval over examples, for comparison.
-        num_examples: Examples that the curve rests on; of very many, some evenly spaced ones.
-    """
-
-    name: str
-    title: str
-    passes: Array
-    value: Array
-    error: Array
-    deterministic: float | None
-    sampling_error: float | None
-    num_examples: int
-
-
-@dataclass(frozen=True)
-class OutputRow:
-    """How one output of a regression fares: its error and its interval's coverage."""
-
-    name: str
-    root_mean_squared_error: Interval
-    deterministic_root_mean_squared_error: Interval
-    coverage: Interval
-    width: float
-
-
-@dataclass(frozen=True)
-class Regression:
-    """Diagnostics of a regression.
-
-    Attributes:
-        level: Nominal level of the intervals.
-        basis: What the intervals rest on: "samples", "mixture" or "normal".
-        states_noise: Whether the model predicts the noise of the targets ("gaussian").
-        output: Output that each point drawn belongs to, shape (P,), at most 4 of them.
-        true: Their targets, shape (P,); likewise `mean`, `low`, `high`.
-        mean: Predictive means.
-        low: Lower ends of the intervals.
-        high: Upper ends.
-        count: Number of targets.
-        nominal: Nominal quantile levels, shape (L,).
-        observed: Share of targets at or below the quantile, shape (L,).
-        observed_low: Lower ends of the interval of `observed`.
-        observed_high: Upper ends.
-        pit_edges: Edges of the histogram of the probability integral transform.
-        pit_share: Share of targets in each bin.
-        pit_band: Band that holds a calibrated histogram's bars at the confidence level.
-        bin_std: Root mean predictive variance in bins of equal count, shape (B,).
-        bin_error: Root mean squared error in these bins.
-        bin_low: Lower ends of its interval.
-        bin_high: Upper ends.
-        rank_correlation: Spearman correlation of |error| and standard deviation.
-        outputs: One row an output.
-    """
-
-    level: float
-    basis: str
-    states_noise: bool
-    output: Array
-    true: Array
-    mean: Array
-    low: Array
-    high: Array
-    count: int
-    nominal: Array
-    observed: Array
-    observed_low: Array
-    observed_high: Array
-    pit_edges: Array
-    pit_share: Array
-    pit_band: tuple[float, float]
-    bin_std: Array
-    bin_error: Array
-    bin_low: Array
-    bin_high: Array
-    rank_correlation: Interval
-    outputs: tuple[OutputRow, ...]
+    intersection_over_union: Estimate | None = None
+    deterministic_intersection_over_union: Estimate | None = None
 
 
 @dataclass(frozen=True)
@@ -312,7 +155,7 @@ class GalleryItem:
         correct: Whether the answer is right; None for regression.
         measures: Numbers to sort by, as `predictive_entropy`.
         classes: The classes that matter for this example; empty for regression.
-        interval: Mean and interval, regression with one output only.
+        interval: Mean and predictive interval, regression with one output only.
         target: Its target, likewise.
         plain: Its deterministic prediction, likewise.
         image: PNG data URI of the input; None when the inputs are no images.
@@ -327,7 +170,7 @@ class GalleryItem:
     correct: bool | None
     measures: dict[str, float]
     classes: tuple[ClassShare, ...] = ()
-    interval: Interval | None = None
+    interval: Estimate | None = None
     target: float | None = None
     plain: float | None = None
     image: str | None = None
@@ -335,24 +178,65 @@ class GalleryItem:
 
 
 @dataclass(frozen=True)
-class Shift:
-    """Out-of-distribution data beside the evaluated data.
+class OutOfDistribution:
+    """Other data beside the evaluated data.
 
     Attributes:
         count: Number of out-of-distribution examples.
         separations: One a measure of uncertainty.
-        confidence: Mean confidence on the evaluated data; NaN for regression.
-        confidence_out: Mean confidence on the foreign data.
-        deterministic_confidence: Mean deterministic confidence on the evaluated data.
-        deterministic_confidence_out: Mean deterministic confidence on the foreign data.
+        confidences: Mean confidence of "MC dropout" and "deterministic", each a pair: on the
+            evaluated and on the other data; empty for a regression.
     """
 
     count: int
     separations: tuple[Separation, ...]
-    confidence: Interval
-    confidence_out: Interval
-    deterministic_confidence: Interval
-    deterministic_confidence_out: Interval
+    confidences: Mapping[str, tuple[Estimate, Estimate]]
+
+
+@dataclass(frozen=True)
+class RepairedMetric:
+    """One metric before and after recalibration.
+
+    Attributes:
+        name: Name of the metric.
+        title: The same in words.
+        unit: Its unit; "share" is shown in percent.
+        better: "higher", "lower" or "neither".
+        before: Estimate of the prediction as it was.
+        after: Estimate of the repaired prediction.
+        difference: After minus before, on the same examples.
+        floor: Calibration errors only: what chance gives a calibrated model, after.
+    """
+
+    name: str
+    title: str
+    unit: str
+    better: str
+    before: Estimate
+    after: Estimate
+    difference: Estimate
+    floor: Any = None
+
+
+@dataclass(frozen=True)
+class Recalibrated:
+    """What recalibration on other data does to the evaluated predictions.
+
+    Attributes:
+        name: The calibrator in words.
+        num_fitted: Number of examples that it was fitted on.
+        fitted_on: Name of their data, if told.
+        metrics: One a metric that both have.
+        calibration: Curve after the repair; None for a regression.
+        regression: Diagnostics after the repair; None for class tasks.
+    """
+
+    name: str
+    num_fitted: int
+    fitted_on: str | None
+    metrics: tuple[RepairedMetric, ...]
+    calibration: CalibrationCurve | None = None
+    regression: Regression | None = None
 
 
 @dataclass(frozen=True)
@@ -364,19 +248,18 @@ class Content:
         evaluation: The metrics.
         context: Where the numbers come from.
         class_names: Names of the classes; empty for a regression.
-        answers: The three questions of the first screen.
-        scored: Number of predictions that figures and tables rest on (pixels may be sampled).
-        available: Number of predictions that there are.
-        reliability: Curve of Monte Carlo dropout; None for a regression.
-        deterministic_reliability: Curve of the deterministic prediction.
+        answers: The questions of the first screen.
+        findings: What each section found, a sentence by the section's id.
+        scored: Number of predictions that are scored: answers, labels, pixels or targets.
+        calibration: Calibration curves by forecast; empty for a regression.
         separations: Right against wrong answers, one a measure.
-        selective: Risk against coverage.
+        selective: Quality against coverage, by forecast.
         classes: One row a class.
-        confusion: Confusions of the uncertain; None when nothing is confused with another.
+        confusion: True against answered class; None for labels and regressions.
         regression: Diagnostics of a regression.
         convergence: Metrics against the number of passes.
         gallery: Examples worth a look.
-        shift: Out-of-distribution data, when there are any.
+        out_of_distribution: Other data, when there are any.
         recalibration: Before and after recalibration, when there was one.
     """
 
@@ -385,16 +268,49 @@ class Content:
     context: ReportContext
     class_names: tuple[str, ...]
     answers: tuple[Answer, ...]
+    findings: Mapping[str, str]
     scored: int
-    available: int
-    reliability: ReliabilityCurve | None = None
-    deterministic_reliability: ReliabilityCurve | None = None
+    calibration: Mapping[str, CalibrationCurve] = field(default_factory=dict)
     separations: tuple[Separation, ...] = ()
-    selective: Selective | None = None
+    selective: Mapping[str, SelectiveCurve] = field(default_factory=dict)
     classes: tuple[ClassRow, ...] = ()
     confusion: Confusion | None = None
     regression: Regression | None = None
     convergence: tuple[Convergence, ...] = ()
     gallery: tuple[GalleryItem, ...] = ()
-    shift: Shift | None = None
+    out_of_distribution: OutOfDistribution | None = None
     recalibration: Recalibrated | None = None
+
+
+@dataclass(frozen=True)
+class ComparisonContent:
+    """Everything that a comparison of models says.
+
+    Attributes:
+        letters: Letter of each model, by its name, the reference first.
+        context: Where the numbers come from.
+        kind: As of a report.
+        num_examples: N.
+        num_samples: Passes of each model, by its name.
+        confidence_level: Level of the intervals.
+        paired: Whether all models were evaluated on the same targets.
+        answers: Which model to choose.
+        forecasts: Names of what is compared: "A" is model A with Monte Carlo dropout, "A, off"
+            the same without.
+        metrics: Every metric of every forecast, with differences to the reference.
+        selective: Quality against coverage, by forecast.
+        calibration: By forecast; empty for a regression.
+    """
+
+    letters: Mapping[str, str]
+    context: ReportContext
+    kind: str
+    num_examples: int
+    num_samples: Mapping[str, int]
+    confidence_level: float
+    paired: bool
+    answers: tuple[Answer, ...]
+    forecasts: tuple[str, ...]
+    metrics: tuple[ComparedMetric, ...]
+    selective: Mapping[str, SelectiveCurve]
+    calibration: Mapping[str, CalibrationCurve]

@@ -65,6 +65,17 @@ class ReportContext:
         }
 
 
+def kind_of(prediction: Prediction) -> str:
+    """Returns "classes", "labels", "pixels" or "values", the layout of a report."""
+    if prediction.task not in CLASS_TASKS:
+        return "values"
+    if prediction.task == "multilabel":
+        return "labels"
+    return (
+        "pixels" if prediction.mean.ndim > (1 if prediction.task == "binary" else 2) else "classes"
+    )
+
+
 def num_classes(prediction: Prediction) -> int:
     """Returns how many class names the prediction needs: classes, or labels of a multilabel."""
     if prediction.task == "binary":

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mcdrop.pass_statistics import says_yes
+from mcdrop.evaluation import Evaluation
+from mcdrop.evaluation.formatting import number, percent
+from mcdrop.evaluation.records import Estimate
+from mcdrop.evaluation.targets import VOID_LABEL
 from mcdrop.prediction import Prediction
 from mcdrop.report import thumbnails
-from mcdrop.report.answers import VOID_LABEL, kind_of
 from mcdrop.report.content import ClassShare, GalleryItem, MapPanel
-from mcdrop.report.formatting import number, percent
-from mcdrop.report.intervals import Interval
-
-if TYPE_CHECKING:
-    from mcdrop.evaluation import Evaluation
+from mcdrop.report.context import kind_of
 
 GROUP_SIZE = 50
 """Examples of each list; four lists make at most 200."""
@@ -42,63 +41,130 @@ Array = NDArray[Any]
 class _Subject:
     """What the items are made of, the same for all examples of one report."""
 
-    prediction: Prediction
-    truth: Array
+    evaluation: Evaluation
     names: Sequence[str]
     images: Array | None
-    limits: tuple[float, float]
-    measures: dict[str, Array]
-    groups: dict[int, list[str]]
-    level: float
-    ceiling: float
+
+    @property
+    def prediction(self) -> Prediction:
+        return self.evaluation.prediction
+
+    @property
+    def truth(self) -> Array:
+        return self.evaluation.y_true
+
+    @cached_property
+    def kind(self) -> str:
+        return kind_of(self.prediction)
+
+    @cached_property
+    def probabilities(self) -> Array:
+        return self.prediction.class_probabilities
+
+    @cached_property
+    def plain(self) -> Array:
+        return self.prediction.deterministic_class_probabilities
+
+    @cached_property
+    def predicted(self) -> Array:
+        return self.prediction.predicted_class
+
+    @cached_property
+    def std(self) -> Array:
+        """Standard deviation over the passes, that of both classes of a binary task."""
+        std = self.prediction.std
+        return np.stack([std, std], axis=-1) if self.prediction.task == "binary" else std
+
+    @cached_property
+    def votes(self) -> Array | None:
+        votes = self.prediction.votes
+        if votes is None or self.prediction.task != "binary":
+            return votes
+        return np.stack([1.0 - votes, votes], axis=-1)
+
+    @cached_property
+    def entropy(self) -> Array:
+        return self.prediction.predictive_entropy
+
+    @cached_property
+    def information(self) -> Array | None:
+        """Mutual information, None where the passes of a repaired mean are not known."""
+        known = self.prediction.expected_entropy is not None
+        return self.prediction.mutual_information_corrected if known else None
+
+    @cached_property
+    def interval(self) -> tuple[Array, Array]:
+        return self.prediction.interval(self.evaluation.confidence_level)
+
+    @cached_property
+    def limits(self) -> tuple[float, float]:
+        """Values of the images that are shown as black and white."""
+        return (0.0, 1.0) if self.images is None else thumbnails.value_range(self.images)
+
+    @cached_property
+    def ceiling(self) -> float:
+        """The value shown brightest in the maps of spread, so that all maps compare."""
+        spread = self.information if self.kind == "pixels" else None
+        spread = self.prediction.std if spread is None else spread
+        return max(float(np.quantile(spread, 0.999)), 1e-6)
+
+    @cached_property
+    def is_map(self) -> bool:
+        """Whether the outputs are maps: one value or class a pixel."""
+        if self.kind == "pixels":
+            return True
+        mean, images = self.prediction.mean, self.images
+        if self.kind == "labels" or mean.ndim < 3:
+            return False
+        return mean.ndim == 4 or (images is not None and mean.shape[1:3] == images.shape[1:3])
+
+    @cached_property
+    def measures(self) -> dict[str, Array]:
+        """What the examples are ranked by: one number an example, means over pixels."""
+        prediction = self.prediction
+        if self.kind == "values":
+            change = np.abs(prediction.mean - prediction.deterministic)
+            error = np.abs(prediction.mean - self.truth)
+            found = {"std": prediction.std, "error": error, "disagreement": change}
+        else:
+            change = 0.5 * np.abs(self.probabilities - self.plain).sum(axis=-1)
+            confidence = self.probabilities.max(axis=-1)
+            found = {
+                "predictive_entropy": self.entropy,
+                "confidence": confidence,
+                "disagreement": change,
+            }
+            if self.information is not None:
+                found["mutual_information"] = self.information
+            if self.kind == "pixels":
+                found["error"] = wrong_share(self.predicted, self.truth)
+        return {name: _per_example(values) for name, values in found.items()}
 
 
 def gallery(
     evaluation: Evaluation, names: Sequence[str], images: Array | None
 ) -> tuple[GalleryItem, ...]:
     """Returns the examples at the top of each list, each once, in the order of the data."""
-    prediction = evaluation.prediction
-    kind = kind_of(prediction)
-    measures = measures_of(evaluation)
-    maps = _is_map(prediction, images)
-    subject = _Subject(
-        prediction=prediction,
-        truth=np.asarray(evaluation.y_true),
-        names=names,
-        images=images,
-        limits=thumbnails.value_range(images) if images is not None else (0.0, 1.0),
-        measures=measures,
-        groups=_choose(evaluation, measures, MAP_GROUP_SIZE if maps else GROUP_SIZE),
-        level=evaluation.confidence_level,
-        ceiling=_ceiling(prediction) if maps else 0.0,
+    subject = _Subject(evaluation, names, images)
+    groups = _choose(subject)
+    make: Callable[[_Subject, int], dict[str, Any]]
+    if subject.is_map:
+        make = _map_of_values if subject.kind == "values" else _map_of_classes
+    else:
+        make = {"values": _values, "labels": _labels, "classes": _classes}[subject.kind]
+    side = thumbnails.MAX_MAP_SIDE if subject.is_map else thumbnails.MAX_SIDE
+    return tuple(
+        GalleryItem(
+            index=index,
+            groups=tuple(groups[index]),
+            measures={name: float(values[index]) for name, values in subject.measures.items()},
+            image=None
+            if images is None
+            else thumbnails.image_uri(images[index], subject.limits, side),
+            **make(subject, index),
+        )
+        for index in sorted(groups)
     )
-    if maps:
-        make = _map_values_item if kind == "values" else _map_classes_item
-    else:
-        make = {"values": _values_item, "labels": _labels_item, "classes": _class_item}[kind]
-    return tuple(make(subject, index) for index in sorted(subject.groups))
-
-
-def measures_of(evaluation: Evaluation) -> dict[str, Array]:
-    """Returns what the examples are ranked by: one number an example, means over pixels."""
-    prediction = evaluation.prediction
-    if kind_of(prediction) == "values":
-        targets = np.asarray(evaluation.y_true, dtype=np.float64).reshape(prediction.mean.shape)
-        change = np.abs(prediction.mean - prediction.deterministic)
-        error = np.abs(prediction.mean - targets)
-        found = {"std": prediction.std, "error": error, "disagreement": change}
-    else:
-        change = prediction.class_probabilities - prediction.deterministic_class_probabilities
-        found = {
-            "predictive_entropy": prediction.predictive_entropy,
-            "confidence": prediction.confidence,
-            "disagreement": 0.5 * np.abs(change).sum(axis=-1),
-        }
-        if prediction.expected_entropy is not None:
-            found["mutual_information"] = prediction.mutual_information_corrected
-        if kind_of(prediction) == "pixels":
-            found["error"] = wrong_share(prediction.predicted_class, evaluation.y_true)
-    return {name: _per_example(values) for name, values in found.items()}
 
 
 def wrong_share(predicted: Array, truth: Array) -> Array:
@@ -112,32 +178,22 @@ def _per_example(values: Array) -> Array:
     return values.reshape(values.shape[0], -1).mean(axis=1)
 
 
-def _is_map(prediction: Prediction, images: Array | None) -> bool:
-    """Returns whether the outputs are maps: one value or class a pixel."""
-    if kind_of(prediction) == "pixels":
-        return True
-    if kind_of(prediction) == "labels" or prediction.mean.ndim < 3:
-        return False
-    same_size = images is not None and prediction.mean.shape[1:3] == images.shape[1:3]
-    return prediction.mean.ndim == 4 or same_size
-
-
-def _choose(evaluation: Evaluation, measures: dict[str, Array], size: int) -> dict[int, list[str]]:
+def _choose(subject: _Subject) -> dict[int, list[str]]:
     """Returns the lists that each chosen example is in."""
-    kind = kind_of(evaluation.prediction)
-    everyone = np.arange(len(evaluation.prediction))
+    measures, kind = subject.measures, subject.kind
+    everyone = np.arange(len(subject.prediction))
+    size = MAP_GROUP_SIZE if subject.is_map else GROUP_SIZE
     uncertainty = measures["std" if kind == "values" else "predictive_entropy"]
     lists = {"most_uncertain": (everyone, uncertainty)}
-    if kind == "values":
+    if kind in ("values", "pixels"):
         lists["largest_error"] = (everyone, measures["error"])
     elif kind == "classes":
-        wrong = np.flatnonzero(evaluation.prediction.predicted_class != evaluation.y_true)
+        wrong = np.flatnonzero(subject.predicted != subject.truth)
         lists["confident_mistakes"] = (wrong, measures["confidence"])
-    elif kind == "pixels":
-        lists["largest_error"] = (everyone, measures["error"])
     lists["largest_disagreement"] = (everyone, measures["disagreement"])
     if kind == "classes":
-        lists["class_flipped"] = (np.asarray(evaluation.flipped), measures["disagreement"])
+        flipped = np.asarray(subject.evaluation.flipped)
+        lists["class_flipped"] = (flipped, measures["disagreement"])
     groups: dict[int, list[str]] = {}
     for name, (candidates, key) in lists.items():
         best = candidates[np.argsort(-key[candidates], kind="stable")[:size]]
@@ -146,70 +202,53 @@ def _choose(evaluation: Evaluation, measures: dict[str, Array], size: int) -> di
     return groups
 
 
-def _common(subject: _Subject, index: int, *, side: int = thumbnails.MAX_SIDE) -> dict[str, Any]:
-    """Returns what every item has; `side` bounds the size of its picture."""
-    image = None
-    if subject.images is not None:
-        image = thumbnails.image_uri(subject.images[index], subject.limits, side)
-    return {
-        "index": index,
-        "groups": tuple(subject.groups[index]),
-        "measures": {name: float(values[index]) for name, values in subject.measures.items()},
-        "image": image,
-    }
-
-
-def _class_item(subject: _Subject, index: int) -> GalleryItem:
-    prediction = subject.prediction
-    row = prediction.take([index])
-    mean, plain = row.class_probabilities[0], row.deterministic_class_probabilities[0]
-    truth, predicted = int(subject.truth[index]), int(mean.argmax())
-    votes = None if row.votes is None else replace(row, mean=row.votes).class_probabilities[0]
-    std = np.repeat(row.std, 2) if prediction.task == "binary" else row.std[0]
+def _classes(subject: _Subject, index: int) -> dict[str, Any]:
+    mean, plain = subject.probabilities[index], subject.plain[index]
+    truth, predicted = int(subject.truth[index]), int(subject.predicted[index])
     shown = list(np.argsort(-mean, kind="stable")[:SHOWN_CLASSES])
     for extra in (truth, int(plain.argmax())):
         if extra not in shown:
             shown[-1 if extra == truth else -2] = extra
-    shares = tuple(
-        ClassShare(
-            name=subject.names[c],
-            mean=float(mean[c]),
-            std=float(std[c]),
-            votes=None if votes is None else float(votes[c]),
-            deterministic=float(plain[c]),
-            is_true=int(c) == truth,
-        )
-        for c in shown
-    )
-    return GalleryItem(
-        label=subject.names[truth],
-        predicted=subject.names[predicted],
-        deterministic=subject.names[int(plain.argmax())],
-        correct=predicted == truth,
-        classes=shares,
-        **_common(subject, index),
-    )
+    votes = None if subject.votes is None else subject.votes[index]
+    return {
+        "label": subject.names[truth],
+        "predicted": subject.names[predicted],
+        "deterministic": subject.names[int(plain.argmax())],
+        "correct": predicted == truth,
+        "classes": tuple(
+            ClassShare(
+                name=subject.names[c],
+                mean=float(mean[c]),
+                std=float(subject.std[index][c]),
+                votes=None if votes is None else float(votes[c]),
+                deterministic=float(plain[c]),
+                is_true=int(c) == truth,
+            )
+            for c in shown
+        ),
+    }
 
 
-def _labels_item(subject: _Subject, index: int) -> GalleryItem:
-    """Returns the item of a multilabel example: its least certain labels."""
-    row = subject.prediction.take([index])
-    mean, plain = row.mean.reshape(-1), row.deterministic.reshape(-1)
-    truth = subject.truth[index].reshape(-1)
-    votes = None if row.votes is None else row.votes.reshape(-1)
-    std = row.std.reshape(-1)
-    shown = np.argsort(-row.predictive_entropy.reshape(-1), kind="stable")[:SHOWN_LABELS]
+def _labels(subject: _Subject, index: int) -> dict[str, Any]:
+    """Returns what is said of a multilabel example: its least certain labels."""
+    prediction = subject.prediction
+    mean, plain = prediction.mean[index].reshape(-1), prediction.deterministic[index].reshape(-1)
+    truth, std = subject.truth[index].reshape(-1), prediction.std[index].reshape(-1)
+    votes = None if subject.votes is None else subject.votes[index].reshape(-1)
+    shown = np.argsort(-subject.entropy[index].reshape(-1), kind="stable")[:SHOWN_LABELS]
     names = [subject.names[place % len(subject.names)] for place in range(mean.size)]
+    said = subject.predicted[index].reshape(-1)
+    known = truth != VOID_LABEL
 
     def carried(flags: Array) -> str:
         return ", ".join(name for name, flag in zip(names, flags, strict=True) if flag) or "none"
 
-    return GalleryItem(
-        label=carried(truth == 1),
-        predicted=carried(says_yes(mean)),
-        deterministic=carried(says_yes(plain)),
-        correct=bool((says_yes(mean) == (truth == 1)).all()),
-        classes=tuple(
+    return {
+        "label": carried(truth == 1),
+        "predicted": carried(said == 1),
+        "deterministic": carried(subject.plain[index].argmax(axis=-1).reshape(-1) == 1),
+        "correct": bool((said == truth)[known].all()),
+        "classes": tuple(
             ClassShare(
                 name=names[c],
                 mean=float(mean[c]),
@@ -220,28 +259,27 @@ def _labels_item(subject: _Subject, index: int) -> GalleryItem:
             )
             for c in shown
         ),
-        **_common(subject, index),
-    )
+    }
 
 
-def _values_item(subject: _Subject, index: int) -> GalleryItem:
-    row = subject.prediction.take([index])
+def _values(subject: _Subject, index: int) -> dict[str, Any]:
+    prediction = subject.prediction
+    mean, plain = prediction.mean[index], prediction.deterministic[index]
     drawn: dict[str, Any] = {}
-    if row.mean.size == 1:
-        low, high = row.interval(subject.level)
+    if mean.size == 1:
+        low, high = (float(end[index].flat[0]) for end in subject.interval)
         drawn = {
-            "interval": Interval(float(row.mean.flat[0]), float(low.flat[0]), float(high.flat[0])),
+            "interval": Estimate(float(mean.flat[0]), low, high),
             "target": float(np.asarray(subject.truth[index]).flat[0]),
-            "plain": float(row.deterministic.flat[0]),
+            "plain": float(plain.flat[0]),
         }
-    return GalleryItem(
-        label=_values_text(subject.truth[index]),
-        predicted=_values_text(row.mean),
-        deterministic=_values_text(row.deterministic),
-        correct=None,
+    return {
+        "label": _values_text(subject.truth[index]),
+        "predicted": _values_text(mean),
+        "deterministic": _values_text(plain),
+        "correct": None,
         **drawn,
-        **_common(subject, index),
-    )
+    }
 
 
 def _values_text(values: Array) -> str:
@@ -250,13 +288,14 @@ def _values_text(values: Array) -> str:
     return text if flat.size <= 3 else f"{text}, …"
 
 
-def _map_classes_item(subject: _Subject, index: int) -> GalleryItem:
-    """Returns a row of maps: input, truth, answer, entropy and mutual information."""
-    row = subject.prediction.take([index])
+def _map_of_classes(subject: _Subject, index: int) -> dict[str, Any]:
+    """Returns a row of maps: truth, answer, errors, entropy and mutual information."""
     truth = _as_map(subject.truth[index])
-    predicted = _as_map(row.predicted_class[0])
-    plain = _as_map(row.deterministic_class_probabilities[0].argmax(axis=-1))
-    num_classes = row.class_probabilities.shape[-1]
+    predicted, plain = (
+        _as_map(values)
+        for values in (subject.predicted[index], subject.plain[index].argmax(axis=-1))
+    )
+    num_classes = subject.probabilities.shape[-1]
     known = truth != VOID_LABEL
     most = float(np.log(num_classes))
     panels = [
@@ -264,55 +303,50 @@ def _map_classes_item(subject: _Subject, index: int) -> GalleryItem:
         MapPanel("MC dropout", thumbnails.label_uri(predicted, num_classes)),
         MapPanel("Errors", thumbnails.map_uri(1.0 * (known & (predicted != truth)), (0.0, 1.0))),
         MapPanel(
-            "Predictive entropy",
-            thumbnails.map_uri(_as_map(row.predictive_entropy[0]), (0.0, most)),
+            f"Predictive entropy, 0 to {number(most, 2)} nats",
+            thumbnails.map_uri(_as_map(subject.entropy[index]), (0.0, most)),
         ),
     ]
-    if row.expected_entropy is not None:
-        doubt = thumbnails.map_uri(_as_map(row.mutual_information[0]), (0.0, subject.ceiling))
-        panels.append(MapPanel("Mutual information", doubt))
-    wrong = wrong_share(predicted[np.newaxis], truth[np.newaxis])[0]
-    plain_wrong = wrong_share(plain[np.newaxis], truth[np.newaxis])[0]
-    return GalleryItem(
-        label="",
-        predicted=f"{percent(1.0 - wrong)} of pixels right",
-        deterministic=f"{percent(1.0 - plain_wrong)} of pixels right",
-        correct=None,
-        maps=tuple(panels),
-        **_common(subject, index, side=thumbnails.MAX_MAP_SIDE),
+    if subject.information is not None:
+        doubt = _as_map(subject.information[index])
+        title = f"Mutual information, 0 to {number(subject.ceiling, 2)} nats"
+        panels.append(MapPanel(title, thumbnails.map_uri(doubt, (0.0, subject.ceiling))))
+    wrong, plain_wrong = (
+        wrong_share(each[np.newaxis], truth[np.newaxis])[0] for each in (predicted, plain)
     )
+    return {
+        "label": "",
+        "predicted": f"{percent(1.0 - wrong)} of pixels right",
+        "deterministic": f"{percent(1.0 - plain_wrong)} of pixels right",
+        "correct": None,
+        "maps": tuple(panels),
+    }
 
 
-def _ceiling(prediction: Prediction) -> float:
-    """Returns the value shown brightest in the maps of spread, so that all maps compare."""
-    passes_known = kind_of(prediction) == "pixels" and prediction.expected_entropy is not None
-    spread = prediction.mutual_information if passes_known else prediction.std
-    return max(float(np.quantile(spread, 0.999)), 1e-6)
-
-
-def _map_values_item(subject: _Subject, index: int) -> GalleryItem:
+def _map_of_values(subject: _Subject, index: int) -> dict[str, Any]:
     """Returns a row of maps of a dense regression: truth, mean, error and spread."""
-    prediction = subject.prediction
-    truth = np.asarray(subject.truth[index], dtype=np.float64).reshape(prediction.mean.shape[1:])
+    prediction, truth = subject.prediction, subject.truth[index]
     mean, spread = prediction.mean[index], prediction.std[index]
     limits = (float(truth.min()), float(truth.max()))
-    spread_limit = (0.0, subject.ceiling)
+    reach = (0.0, subject.ceiling)
+    scale = f"0 to {number(subject.ceiling)}"
     panels = (
         MapPanel("Truth", _picture(truth, limits)),
         MapPanel("Predictive mean", _picture(mean, limits)),
-        MapPanel("Absolute error", thumbnails.map_uri(_flat(np.abs(mean - truth)), spread_limit)),
-        MapPanel("Standard deviation", thumbnails.map_uri(_flat(spread), spread_limit)),
+        MapPanel(
+            f"Absolute error, {scale}", thumbnails.map_uri(_flat(np.abs(mean - truth)), reach)
+        ),
+        MapPanel(f"Standard deviation, {scale}", thumbnails.map_uri(_flat(spread), reach)),
     )
     error = float(np.sqrt(np.square(mean - truth).mean()))
     plain = float(np.sqrt(np.square(prediction.deterministic[index] - truth).mean()))
-    return GalleryItem(
-        label="",
-        predicted=f"error {number(error)}",
-        deterministic=f"error {number(plain)}",
-        correct=None,
-        maps=panels,
-        **_common(subject, index, side=thumbnails.MAX_MAP_SIDE),
-    )
+    return {
+        "label": "",
+        "predicted": f"error {number(error)}",
+        "deterministic": f"error {number(plain)}",
+        "correct": None,
+        "maps": panels,
+    }
 
 
 def _picture(values: Array, limits: tuple[float, float]) -> str:

@@ -6,21 +6,19 @@ import json
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from math import isfinite
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from mcdrop import __version__
-from mcdrop.report.content import Content
-
-if TYPE_CHECKING:
-    from mcdrop.report.comparison import ComparisonContent
+from mcdrop.report.content import ComparisonContent, Content
 
 FORMAT = "mcdrop.report"
 COMPARISON_FORMAT = "mcdrop.comparison"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 """Raised when a field changes its meaning or goes away; new fields do not raise it.
 
+2: intervals that hold with few data, absent ones with a reason; curves by forecast; tones.
 1: the first.
 """
 

@@ -5,29 +5,32 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jinja2
 import numpy as np
+from markupsafe import Markup, escape
 
-from mcdrop.report import formatting, thumbnails
-from mcdrop.report.content import Content, GalleryItem, Selective
-from mcdrop.report.convergence import enough
+from mcdrop.diagnostics.confusion import confused_pairs
+from mcdrop.diagnostics.selective import SelectiveCurve
+from mcdrop.evaluation import formatting
+from mcdrop.evaluation.records import Estimate
+from mcdrop.plot.palette import DARK, LIGHT
+from mcdrop.report import thumbnails
+from mcdrop.report.comparison import shortened
+from mcdrop.report.content import ClassRow, ComparisonContent, Content, GalleryItem
 from mcdrop.report.figures import Figure
 from mcdrop.report.gallery import GROUPS
-from mcdrop.report.intervals import Interval
-from mcdrop.report.tables import (
-    Cell,
-    difference_rows,
-    metric_blocks,
-    metric_rows,
-    number_cell,
-    repaired_rows,
-    share_cell,
-)
+from mcdrop.report.passes import enough
+from mcdrop.report.tables import cell, metric_blocks, metric_rows, repaired_rows, share_cell
+from mcdrop.report.words import isolated
 
-if TYPE_CHECKING:
-    from mcdrop.report.comparison import ComparisonContent
+MAX_MATRIX = 25
+"""Classes above which the matrix of confusions is left to its largest pairs."""
+
+MAX_PAIRS = 10
+FIRST_ROWS = 20
+"""Rows of a table that are shown until all are asked for."""
 
 SORTS = {
     "predictive_entropy": "Predictive entropy",
@@ -41,6 +44,7 @@ SORTS = {
 
 def render(content: Content, figures: Mapping[str, Figure]) -> str:
     """Returns the page of a report on one model."""
+    curve = content.selective.get("MC dropout")
     return _render(
         "report.html",
         content=content,
@@ -49,18 +53,21 @@ def render(content: Content, figures: Mapping[str, Figure]) -> str:
         context=content.context,
         rows=metric_rows(content.evaluation),
         repaired=repaired_rows(content.recalibration.metrics) if content.recalibration else [],
+        class_rows=worst_first(content.classes),
+        pairs=_pairs(content),
         groups=_group_counts(content.gallery),
         sorts=_sorts(content.gallery),
         labels=sorted({item.label for item in content.gallery if content.kind == "classes"}),
         place=_place_in(content.gallery),
-        slider=_slider(content.selective, figures.get("risk_coverage")),
-        milestones=_milestones(content.selective),
+        slider=_slider(content, figures.get("risk_coverage")),
+        milestones=_milestones(curve),
         colours=_class_colours(content),
-        passes_words=enough(content.convergence, content.evaluation.num_samples),
+        passes_words=enough(content.convergence, content.evaluation)[1],
         facts=_facts(content),
         num_choices=_num_choices(content),
         max_entropy=float(np.log(max(_num_choices(content), 1))),
         ramp=thumbnails.ramp_css(),
+        max_matrix=MAX_MATRIX,
     )
 
 
@@ -73,8 +80,8 @@ def render_comparison(content: ComparisonContent, figures: Mapping[str, Figure])
         content=content,
         figures=figures,
         context=context,
+        short=dict(zip(content.letters.values(), shortened(list(content.letters)), strict=True)),
         metrics=metric_blocks(content),
-        differences=difference_rows(content),
         facts=[(name, str(value)) for name, value in facts if value is not None],
     )
 
@@ -93,23 +100,57 @@ def _render(template: str, **values: Any) -> str:
         "percent": formatting.percent,
         "whole_percent": formatting.whole_percent,
         "share_cell": share_cell,
-        "number_cell": lambda found: number_cell(found.value, found.low, found.high),
+        "number_cell": cell,
         "significant": formatting.significant,
-        "share": lambda found: _both(share_cell(found)),
-        "value": lambda found: _both(number_cell(found.value, found.low, found.high)),
+        "share": lambda found: str(share_cell(found)),
+        "value": lambda found: str(cell(found)),
         "missing": lambda value: value is None or bool(np.isnan(value)),
+        "name": _name,
+        "isolated": isolated,
     }
-    environment.globals["plural"] = formatting.plural
+    environment.globals |= {"plural": formatting.plural, "first_rows": FIRST_ROWS}
     script = environment.loader.get_source(environment, "report.js")[0]  # type: ignore[union-attr]
     style = environment.loader.get_source(environment, "style.css")[0]  # type: ignore[union-attr]
     return environment.get_template(template).render(
-        style=style, script=script, script_hash=_hash(script), **values
+        style=_themes() + style, script=script, script_hash=_hash(script), **values
     )
 
 
-def _both(cell: Cell) -> str:
-    """Returns a value followed by its interval."""
-    return f"{cell.value} {cell.interval}".rstrip()
+def _name(text: str) -> Markup:
+    """Returns a name from outside as an element of its own, whichever way it is written."""
+    return Markup("<bdi>{}</bdi>").format(escape(text))
+
+
+def _themes() -> str:
+    """Returns the palette as CSS variables: light, and dark where the reader prefers it."""
+    light, dark = (
+        "".join(f"--{name}:{colour};" for name, colour in palette.items())
+        for palette in (LIGHT | {"paper": "#ffffff"}, DARK)
+    )
+    dark += "--wash:#1c2025;--hair:#292f36;color-scheme:dark;"
+    return (
+        f":root{{{light}--wash:#f5f6f8;--hair:#e7eaed;color-scheme:light;}}\n"
+        "@media screen and (prefers-color-scheme:dark)"
+        f'{{:root:not([data-theme="light"]){{{dark}}}}}\n'
+        f'@media screen{{:root[data-theme="dark"]{{{dark}}}}}\n'
+    )
+
+
+def worst_first(rows: Sequence[ClassRow]) -> list[ClassRow]:
+    """Returns the classes by their recall, the lowest first, those without examples last."""
+    return sorted(rows, key=lambda row: (row.count == 0, row.recall.value if row.count else 0.0))
+
+
+def _pairs(content: Content) -> dict[str, list[tuple[str, str, int]]]:
+    """Returns the most frequent confusions of all answers, and of the uncertain ones."""
+    if content.confusion is None:
+        return {}
+    names = content.class_names
+    matrices = {"all": content.confusion.matrix, "uncertain": content.confusion.uncertain}
+    return {
+        key: [(names[t], names[p], times) for t, p, times in confused_pairs(matrix, MAX_PAIRS)]
+        for key, matrix in matrices.items()
+    }
 
 
 def _hash(script: str) -> str:
@@ -144,13 +185,15 @@ def _place_in(items: Sequence[GalleryItem]) -> Callable[[float], float] | None:
     return lambda value: round((value - low) / span, 4)
 
 
-def _slider(found: Selective | None, figure: Figure | None) -> dict[str, Any] | None:
+def _slider(content: Content, figure: Figure | None) -> dict[str, Any] | None:
     """Returns the numbers behind the slider, rounded to what the page can show."""
+    found = content.selective.get("MC dropout")
     if found is None or figure is None:
         return None
     plain = np.full(found.coverage.size, np.nan)
-    if found.deterministic_value.size:
-        plain = np.interp(found.coverage, found.deterministic_coverage, found.deterministic_value)
+    beside = content.selective.get("deterministic")
+    if beside is not None:
+        plain = np.interp(found.coverage, beside.coverage, beside.value)
     columns = {
         "coverage": found.coverage,
         "threshold": found.threshold,
@@ -162,7 +205,6 @@ def _slider(found: Selective | None, figure: Figure | None) -> dict[str, Any] | 
     return {
         "share": found.quality == "accuracy",
         "count": found.count,
-        "unit": found.unit,
         "area": figure.plot_area,
         "limits": figure.limits,
     } | {name: [_rounded(v) for v in values] for name, values in columns.items()}
@@ -172,20 +214,21 @@ def _rounded(value: float) -> float | None:
     return None if np.isnan(value) else float(f"{value:.6g}")
 
 
-def _milestones(found: Selective | None) -> list[dict[str, Any]]:
+def _milestones(found: SelectiveCurve | None) -> list[dict[str, Any]]:
     """Returns the rows of the printed table: some round coverages."""
     if found is None:
         return []
-    rows = []
+    rows: list[dict[str, Any]] = []
     for wanted in (1.0, 0.95, 0.9, 0.8, 0.7, 0.5):
         place = int(np.abs(found.coverage - wanted).argmin())
-        quality = Interval(*(float(v[place]) for v in (found.value, found.low, found.high)))
+        value, low, high = (float(v[place]) for v in (found.value, found.low, found.high))
+        quality = Estimate(value, low, high)
         row = {
             "coverage": float(found.coverage[place]),
             "quality": quality,
             "threshold": float(found.threshold[place]),
         }
-        if row not in rows:
+        if row["coverage"] not in [each["coverage"] for each in rows]:
             rows.append(row)
     return rows
 

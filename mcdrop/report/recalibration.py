@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from mcdrop.diagnostics.calibration import calibration_curve
+from mcdrop.diagnostics.regression import regression
 from mcdrop.errors import DataError
-from mcdrop.evaluation import evaluate
-from mcdrop.prediction import Prediction
-from mcdrop.report.answers import answers_of, kind_of
-from mcdrop.report.classes import reliability
-from mcdrop.report.content import Regression
-from mcdrop.report.tables import direction
-from mcdrop.report.values import regression
-from mcdrop.report.verdict import titles
-
-if TYPE_CHECKING:
-    from mcdrop.evaluation import Estimate, Evaluation
-    from mcdrop.metrics.calibration import CalibrationFloor, ReliabilityCurve
+from mcdrop.evaluation import Evaluation, compare
+from mcdrop.evaluation.forecasts import ClassForecast
+from mcdrop.prediction import CLASS_TASKS, Prediction
+from mcdrop.report.content import Recalibrated, RepairedMetric
+from mcdrop.report.scored import class_forecast
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,58 +34,8 @@ class Recalibration:
     fitted_on: str | None = None
 
 
-@dataclass(frozen=True)
-class RepairedMetric:
-    """One metric before and after recalibration.
-
-    Attributes:
-        name: Name of the metric.
-        title: The same in words.
-        unit: Its unit; "share" is shown in percent.
-        better: "higher", "lower" or "neither".
-        before: Estimate of the prediction as it was.
-        after: Estimate of the repaired prediction.
-        difference: After minus before on the same resamples of the examples.
-        floor: Calibration errors only: what chance gives a calibrated model, after.
-    """
-
-    name: str
-    title: str
-    unit: str
-    better: str
-    before: Estimate
-    after: Estimate
-    difference: Estimate
-    floor: CalibrationFloor | None
-
-
-@dataclass(frozen=True)
-class Recalibrated:
-    """What recalibration on other data does to the evaluated predictions.
-
-    Attributes:
-        name: The calibrator in words.
-        num_fitted: Number of examples that it was fitted on.
-        fitted_on: Name of their data, if told.
-        headline: What it changes, in a sentence.
-        metrics: One a metric that both have.
-        reliability: Curve after the repair; None for a regression.
-        regression: Diagnostics after the repair; None for class tasks.
-    """
-
-    name: str
-    num_fitted: int
-    fitted_on: str | None
-    headline: str
-    metrics: tuple[RepairedMetric, ...]
-    reliability: ReliabilityCurve | None = None
-    regression: Regression | None = None
-
-
 def recalibrated(evaluation: Evaluation, found: Recalibration) -> Recalibrated:
     """Returns the scores before and after, their paired differences, and the curve after.
-
-    Both sides of a difference rest on the same passes, so its interval is over examples only.
 
     Raises:
         DataError: The repaired prediction is not one of the evaluated examples.
@@ -103,68 +47,50 @@ def recalibrated(evaluation: Evaluation, found: Recalibration) -> Recalibrated:
             f"{after.mean.shape}, expected {before.task!r} and {before.mean.shape}. Apply the "
             "calibrator to the prediction that was evaluated."
         )
+    is_values = before.task not in CLASS_TASKS
+    if is_values:
+        # Repaired intervals are those of a normal distribution; so are these, to compare alike.
+        before = replace(before, samples=None, sample_variances=None)
     settings: dict[str, Any] = {
         "confidence_level": evaluation.confidence_level,
         "seed": evaluation.seed,
         "num_resamples": evaluation.num_resamples,
     }
-    is_values = kind_of(before) == "values"
-    first = evaluation
-    if is_values and before.samples is not None:
-        # Repaired intervals are those of a normal distribution; so are these, to compare alike.
-        before = replace(before, samples=None, sample_variances=None)
-        first = evaluate(before, evaluation.y_true, **settings)
-    second = evaluate(after, evaluation.y_true, **settings)
-    paired = evaluate(_beside(before, after), evaluation.y_true, **settings)
-    shared = {comparison.name for comparison in first.comparisons}
+    compared = compare({"before": before, "after": after}, evaluation.y_true, **settings)
     metrics = tuple(
         RepairedMetric(
-            name=pair.name,
-            title=pair.title,
-            unit=pair.unit,
-            better=pair.better,
-            before=first[pair.name].monte_carlo,
-            after=second[pair.name].monte_carlo,
-            difference=pair.difference,
-            floor=pair.floor,
+            name=metric.name,
+            title=metric.title,
+            unit=metric.unit,
+            better=metric.better,
+            before=metric.estimates["before"],
+            after=metric.estimates["after"],
+            difference=metric.differences["after"],
+            floor=metric.floors.get("after"),
         )
-        for pair in paired.comparisons
-        if pair.difference is not None and pair.name in shared
+        for metric in compared.metrics
+        if "after" in metric.differences
     )
+    curves: dict[str, Any] = {}
     if is_values:
-        curves: dict[str, Any] = {"regression": regression(second)}
+        curves["regression"] = regression(
+            after,
+            np.asarray(evaluation.y_true),
+            confidence_level=evaluation.confidence_level,
+            seed=evaluation.seed,
+        )
     else:
-        answers = answers_of(second)
-        curve = reliability(answers, answers.probabilities, evaluation.confidence_level)
-        curves = {"reliability": curve}
+        forecast: ClassForecast = class_forecast(after, evaluation.y_true)
+        curves["calibration"] = calibration_curve(
+            forecast.confidence,
+            forecast.correct,
+            example=forecast.units.example,
+            confidence_level=evaluation.confidence_level,
+        )
     return Recalibrated(
         name=found.name,
         num_fitted=found.num_fitted,
         fitted_on=found.fitted_on,
-        headline=_headline(metrics),
         metrics=metrics,
         **curves,
-    )
-
-
-def _headline(metrics: Sequence[RepairedMetric]) -> str:
-    """Returns which scores it changes by more than chance."""
-    parts = []
-    for side, verb in (("better", "improves"), ("worse", "worsens")):
-        found = [m for m in metrics if direction(m.difference, m.better) == side]
-        if found:
-            parts.append(f"{verb} {titles(found)}")
-    return f"It {' and '.join(parts)}." if parts else "It changes no score by more than chance."
-
-
-def _beside(before: Prediction, after: Prediction) -> Prediction:
-    """Returns the repaired mean, without noise of passes, beside the mean as it was."""
-    variance = before.variance if kind_of(before) == "values" else None
-    return replace(
-        after,
-        deterministic=before.mean,
-        deterministic_variance=variance,
-        group_means=np.broadcast_to(after.mean, after.group_means.shape),
-        samples=None,
-        sample_variances=None,
     )

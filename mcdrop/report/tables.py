@@ -1,21 +1,25 @@
-"""The table of metrics, MC dropout beside the deterministic prediction, as text and geometry."""
+"""Values with their intervals as the cells of tables, and the rows of the tables of metrics."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from math import isfinite, isnan
 
-import numpy as np
+from mcdrop.evaluation import Evaluation
+from mcdrop.evaluation.formatting import (
+    decimals_of,
+    interval,
+    percent,
+    signed,
+    value_text,
+)
+from mcdrop.evaluation.records import ComparedMetric, Estimate, MetricComparison
+from mcdrop.metrics.calibration import CalibrationFloor
+from mcdrop.report.content import ComparisonContent, RepairedMetric
 
-from mcdrop.evaluation import MetricComparison
-from mcdrop.report.formatting import decimals_for, interval, number, percent, signed
-from mcdrop.report.intervals import Interval
-
-if TYPE_CHECKING:
-    from mcdrop.evaluation import Estimate, Evaluation
-    from mcdrop.report.comparison import ComparedMetric, ComparisonContent
-    from mcdrop.report.recalibration import RepairedMetric
+OF_DISTRIBUTIONS = ("log_likelihood", "crps")
+"""Scores in which any spread beats a point forecast, whatever its worth."""
 
 READINGS = {"better": "better", "worse": "worse", "unclear": "no clear difference"}
 DIRECTIONS = {"higher": "higher is better", "lower": "lower is better", "neither": ""}
@@ -23,234 +27,248 @@ DIRECTIONS = {"higher": "higher is better", "lower": "lower is better", "neither
 
 @dataclass(frozen=True)
 class Cell:
-    """A value and its interval as text."""
+    """A value as text, and below it its interval or why there is none."""
 
     value: str
-    interval: str
+    detail: str
+
+    def __str__(self) -> str:
+        """Returns both in a line."""
+        return f"{self.value} {self.detail}".rstrip()
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A value and its interval as shares of a drawing's width; right is better."""
+
+    value: float
+    low: float
+    high: float
 
 
 @dataclass(frozen=True)
 class MetricRow:
-    """One row of the table.
+    """One row of a table that sets two forecasts side by side.
 
     Attributes:
         title: Name of the metric.
         note: Unit, direction and noise floor.
-        monte_carlo: Cell of MC dropout.
-        deterministic: Cell of the deterministic prediction, None when it has no such quantity.
+        first: Cell of the first side.
+        second: Cell of the second, None when it has no such quantity.
         difference: Cell of the difference, likewise.
         reading: "better", "worse" or "unclear"; empty when there is nothing to compare.
         words: The reading in words.
-        bar: Difference and interval as shares of the drawing's width, 0.5 being no difference.
+        bar: The difference, right of the middle being better; None where nothing is better.
     """
 
     title: str
     note: str
-    monte_carlo: Cell
-    deterministic: Cell | None
+    first: Cell
+    second: Cell | None
     difference: Cell | None
     reading: str
     words: str
-    bar: Interval | None
+    bar: Bar | None
 
 
 def metric_rows(evaluation: Evaluation) -> list[MetricRow]:
-    """Returns one row a metric."""
-    return [_row(comparison) for comparison in evaluation.comparisons]
+    """Returns one row a metric: MC dropout, and then the deterministic prediction."""
+    rows = []
+    for each in evaluation.comparisons:
+        sides = (each.monte_carlo, each.deterministic, each.difference)
+        row = _row(each, sides, each.floor, each.note)
+        if is_unfair(evaluation, each.name) and each.difference is not None:
+            row = replace(row, reading="", words="set against a point", bar=None)
+        rows.append(row)
+    return rows
+
+
+def is_unfair(evaluation: Evaluation, name: str) -> bool:
+    """Returns whether a metric sets the spread of the passes against a point forecast."""
+    is_point = evaluation.prediction.deterministic_variance is None
+    return name in OF_DISTRIBUTIONS and is_point
 
 
 def repaired_rows(metrics: Sequence[RepairedMetric]) -> list[MetricRow]:
-    """Returns one row a metric, the repaired prediction in place of MC dropout."""
-    return [
-        _row(
-            MetricComparison(
-                name=metric.name,
-                title=metric.title,
-                unit=metric.unit,
-                better=metric.better,
-                monte_carlo=metric.after,
-                deterministic=metric.before,
-                difference=metric.difference,
-                floor=metric.floor,
-            )
-        )
-        for metric in metrics
-    ]
+    """Returns one row a metric: before, and then after recalibration."""
+    return [_row(m, (m.before, m.after, m.difference), m.floor, "") for m in metrics]
 
 
-def reading(comparison: MetricComparison) -> str:
-    """Returns "better", "worse" or "unclear": which way the interval of the difference lies."""
-    if comparison.difference is None:
-        return "unclear"
-    return direction(comparison.difference, comparison.better)
+def _row(
+    metric: MetricComparison | RepairedMetric,
+    sides: tuple[Estimate, Estimate | None, Estimate | None],
+    floor: CalibrationFloor | None,
+    note: str,
+) -> MetricRow:
+    first, second, difference = sides
+    share = metric.unit == "share"
+    decimals = decimals_of(sides, as_percent=share)
+    compared = difference is not None and metric.better != "neither"
+    found = direction(difference, metric.better) if compared and difference else ""
+    return MetricRow(
+        title=metric.title,
+        note=_note(metric.unit, metric.better, floor, note),
+        first=cell(first, as_percent=share, decimals=decimals),
+        second=cell(second, as_percent=share, decimals=decimals) if second else None,
+        difference=difference_cell(difference, as_percent=share, decimals=decimals)
+        if difference
+        else None,
+        reading=found,
+        words=READINGS.get(found, ""),
+        bar=_bar(difference, metric.better),
+    )
 
 
-def direction(difference: Estimate, better: str) -> str:
+def direction(difference: Estimate | None, better: str) -> str:
     """Returns "better", "worse" or "unclear" for a difference of a metric."""
-    if better == "neither" or not (difference.low > 0 or difference.high < 0):
+    if difference is None or better == "neither" or not difference.excludes_zero:
         return "unclear"
     return "better" if (difference.low > 0) == (better == "higher") else "worse"
 
 
-def is_share(comparison: MetricComparison) -> bool:
-    """Returns whether a metric is shown in percent."""
-    return comparison.unit == "share"
+def cell(estimate: Estimate, *, as_percent: bool = False, decimals: int | None = None) -> Cell:
+    """Returns an estimate as text, with the decimals that its interval supports unless given."""
+    places = decimals_of([estimate], as_percent=as_percent) if decimals is None else decimals
+    places = min(places, 3) if as_percent and places is not None else places
+    text = value_text(estimate.value, places, as_percent=as_percent)
+    if isnan(estimate.low):
+        return Cell(text, no_interval(estimate))
+    ends = interval(estimate.low, estimate.high, as_percent=as_percent, decimals=places or 0)
+    return Cell(text, ends)
 
 
-def cell(estimate: Estimate, *, as_percent: bool) -> Cell:
-    """Returns an estimate as text, with the decimals that its interval supports."""
-    if as_percent:
-        return share_cell(Interval(estimate.value, estimate.low, estimate.high))
-    return number_cell(estimate.value, estimate.low, estimate.high)
+def no_interval(estimate: Estimate) -> str:
+    """Returns why an estimate has no interval, in words."""
+    if isnan(estimate.value):
+        return ""
+    return f"no interval: {estimate.reason}" if estimate.reason else ""
 
 
-def share_cell(share: Interval) -> Cell:
-    """Returns a share as text, in percent with the decimals that its interval supports."""
-    decimals = min(decimals_for(50.0 * (share.high - share.low), 1), 3)
-    text = percent(share.value, decimals)
-    return Cell(text, interval(share.low, share.high, as_percent=True, decimals=decimals))
+def share_cell(share: Estimate) -> Cell:
+    """Returns a share in percent."""
+    return cell(share, as_percent=True)
 
 
-def number_cell(value: float, low: float, high: float) -> Cell:
-    """Returns a number as text, with the decimals that its interval supports."""
-    decimals = decimals_for((high - low) / 2.0)
-    return Cell(number(value, decimals), interval(low, high, as_percent=False, decimals=decimals))
-
-
-def difference_cell(estimate: Estimate, *, as_percent: bool) -> Cell:
+def difference_cell(
+    estimate: Estimate, *, as_percent: bool = False, decimals: int | None = None
+) -> Cell:
     """Returns a difference as signed text, in percentage points where the metric is a share."""
     scale = 100.0 if as_percent else 1.0
-    value, low, high = (scale * part for part in (estimate.value, estimate.low, estimate.high))
-    decimals = decimals_for((high - low) / 2.0)
-    text = interval(low, high, as_percent=False, decimals=decimals)
-    return Cell(signed(value, decimals), text)
+    places = decimals_of([estimate], as_percent=as_percent) if decimals is None else decimals
+    places = min(places, 3) if as_percent and places is not None else places
+    shown = 3 if places is None else places
+    text = signed(scale * estimate.value, shown)
+    if isnan(estimate.low):
+        return Cell(text, no_interval(estimate))
+    ends = (scale * estimate.low, scale * estimate.high)
+    return Cell(text, interval(*ends, as_percent=False, decimals=shown))
 
 
-def _row(comparison: MetricComparison) -> MetricRow:
-    share = is_share(comparison)
-    plain, difference = comparison.deterministic, comparison.difference
-    compared = difference is not None and plain is not None
-    found = reading(comparison) if compared and comparison.better != "neither" else ""
-    return MetricRow(
-        title=comparison.title,
-        note=_note(comparison),
-        monte_carlo=cell(comparison.monte_carlo, as_percent=share),
-        deterministic=cell(plain, as_percent=share) if plain else None,
-        difference=difference_cell(difference, as_percent=share) if difference else None,
-        reading=found,
-        words=READINGS.get(found, ""),
-        bar=_bar(difference) if compared else None,
-    )
+def _note(unit: str, better: str, floor: CalibrationFloor | None, note: str) -> str:
+    parts = ["" if unit == "share" else unit, DIRECTIONS[better]]
+    if floor is not None:
+        parts.append(f"chance alone gives {percent(floor.low)} to {percent(floor.high)}")
+    return "; ".join(part for part in (*parts, note) if part)
 
 
-def _note(comparison: MetricComparison) -> str:
-    unit = "" if is_share(comparison) else comparison.unit
-    parts = [part for part in (unit, DIRECTIONS[comparison.better]) if part]
-    if comparison.floor is not None:
-        low, high = percent(comparison.floor.low), percent(comparison.floor.high)
-        parts.append(f"chance alone gives {low} to {high}")
-    if comparison.note:
-        parts.append(comparison.note)
-    return "; ".join(parts)
-
-
-def _bar(difference: Estimate | None) -> Interval | None:
-    if difference is None:
+def _bar(difference: Estimate | None, better: str) -> Bar | None:
+    """Returns a difference on a scale of its own, mirrored where lower is better."""
+    if difference is None or better == "neither":
         return None
-    ends = np.array([difference.value, difference.low, difference.high])
-    reach = float(np.nanmax(np.abs(ends))) if not np.isnan(ends).all() else 0.0
-    if reach == 0.0 or np.isnan(ends).any():
+    sign = 1.0 if better == "higher" else -1.0
+    ends = [sign * end for end in (difference.value, difference.low, difference.high)]
+    reach = max(map(abs, ends)) if all(map(isfinite, ends)) else 0.0
+    if reach == 0.0:
         return None
-    return Interval(*(float(0.5 + 0.46 * end / reach) for end in ends))
+    value, low, high = (0.5 + 0.46 * end / reach for end in ends)
+    return Bar(value, min(low, high), max(low, high))
 
 
 @dataclass(frozen=True)
-class ModelRow:
-    """One model within one metric.
+class ForecastRow:
+    """One forecast within one metric of a comparison.
 
     Attributes:
-        name: Name of the model.
+        name: The forecast: a letter, or a letter and "off".
+        model: Place of its model.
+        off: Whether it is the prediction without dropout.
+        rank: 1 for the best; 0 where nothing is better.
         cell: Its value and interval.
-        bar: The same as shares of the drawing's width, None when there is no interval.
-        plain: Place of the deterministic value, None when there is none.
+        bar: The same on the scale of the metric, None when there is no interval.
+        difference: Its difference to the reference, None for the reference itself.
+        reading: "better", "worse" or "unclear" than the reference.
     """
 
     name: str
+    model: int
+    off: bool
+    rank: int
     cell: Cell
-    bar: Interval | None
-    plain: float | None
+    bar: Bar | None
+    difference: Cell | None
+    reading: str
 
 
 @dataclass(frozen=True)
 class MetricBlock:
-    """One metric of all models, drawn on one scale."""
+    """One metric of all forecasts, the best first, drawn on one scale where right is better."""
 
     title: str
     note: str
-    rows: tuple[ModelRow, ...]
-
-
-@dataclass(frozen=True)
-class DifferenceRow:
-    """The difference of one model to the reference in one metric."""
-
-    title: str
-    model: int
-    name: str
-    cell: Cell
-    reading: str
-    words: str
-    bar: Interval | None
+    rows: tuple[ForecastRow, ...]
 
 
 def metric_blocks(content: ComparisonContent) -> list[MetricBlock]:
-    """Returns one block a metric, one row a model."""
-    return [_block(metric, content.names) for metric in content.metrics]
+    """Returns one block a metric."""
+    models = {letter: place for place, letter in enumerate(content.letters.values())}
+    return [_block(metric, models) for metric in content.metrics]
 
 
-def _block(metric: ComparedMetric, names: tuple[str, ...]) -> MetricBlock:
+def ranked(estimates: Mapping[str, Estimate], better: str) -> list[str]:
+    """Returns the names of forecasts, the best first; in their order where none is better."""
+    if better == "neither":
+        return list(estimates)
+    sign = -1.0 if better == "higher" else 1.0
+    return sorted(estimates, key=lambda name: sign * estimates[name].value)
+
+
+def _block(metric: ComparedMetric, models: Mapping[str, int]) -> MetricBlock:
     share = metric.unit == "share"
-    plain = [estimate.value for estimate in metric.deterministic if estimate is not None]
-    ends = [end for found in metric.monte_carlo for end in (found.value, found.low, found.high)]
-    known = np.array([end for end in [*ends, *plain] if np.isfinite(end)])
-    low = float(known.min()) if known.size else 0.0
-    span = (float(known.max()) - low if known.size else 0.0) or 1.0
-
-    def place(value: float) -> float:
-        return 0.04 + 0.92 * (value - low) / span
-
+    order = ranked(metric.estimates, metric.better)
+    decimals = decimals_of(metric.estimates.values(), as_percent=share)
+    place = _scale(metric.estimates.values(), metric.better)
     rows = []
-    for name, found, other in zip(names, metric.monte_carlo, metric.deterministic, strict=True):
-        drawn = np.isfinite([found.value, found.low, found.high]).all()
+    for rank, name in enumerate(order, start=1):
+        found, difference = metric.estimates[name], metric.differences.get(name)
         rows.append(
-            ModelRow(
+            ForecastRow(
                 name=name,
-                cell=cell(found, as_percent=share),
-                bar=Interval(*map(place, (found.value, found.low, found.high))) if drawn else None,
-                plain=place(other.value) if other and np.isfinite(other.value) else None,
+                model=models[name.split(",")[0]],
+                off="," in name,
+                rank=0 if metric.better == "neither" else rank,
+                cell=cell(found, as_percent=share, decimals=decimals),
+                bar=place(found),
+                difference=difference_cell(difference, as_percent=share) if difference else None,
+                reading=direction(difference, metric.better) if difference else "",
             )
         )
-    parts = ("" if share else metric.unit, DIRECTIONS[metric.better])
-    return MetricBlock(metric.title, "; ".join(part for part in parts if part), tuple(rows))
+    return MetricBlock(metric.title, _note(metric.unit, metric.better, None, ""), tuple(rows))
 
 
-def difference_rows(content: ComparisonContent) -> list[DifferenceRow]:
-    """Returns one row a metric and model, the reference left out."""
-    rows = []
-    for metric in content.metrics:
-        for model, found in enumerate(metric.difference or ()):
-            if model == 0:
-                continue
-            side = direction(found, metric.better)
-            rows.append(
-                DifferenceRow(
-                    title=metric.title,
-                    model=model,
-                    name=content.names[model],
-                    cell=difference_cell(found, as_percent=metric.unit == "share"),
-                    reading=side,
-                    words=READINGS[side],
-                    bar=_bar(found),
-                )
-            )
-    return rows
+def _scale(estimates: Iterable[Estimate], better: str) -> Callable[[Estimate], Bar | None]:
+    """Returns the function from an estimate to its place on the scale of all of them."""
+    ends = [end for each in estimates for end in (each.value, each.low, each.high) if isfinite(end)]
+    low = min(ends, default=0.0)
+    span = (max(ends, default=0.0) - low) or 1.0
+
+    def place(value: float) -> float:
+        share = (value - low) / span
+        return 0.04 + 0.92 * (1.0 - share if better == "lower" else share)
+
+    def bar(estimate: Estimate) -> Bar | None:
+        if not all(map(isfinite, (estimate.value, estimate.low, estimate.high))):
+            return None
+        low_end, high_end = sorted(map(place, (estimate.low, estimate.high)))
+        return Bar(place(estimate.value), low_end, high_end)
+
+    return bar

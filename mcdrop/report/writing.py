@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 
 from mcdrop.files import Kind, claim
 from mcdrop.prediction import Prediction
-from mcdrop.report.context import ReportContext
+from mcdrop.report.context import ReportContext, kind_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -56,7 +56,7 @@ def write(
 
     Raises:
         DataError: The directory exists and `force` is not set, it holds files that mcdrop did
-            not write, or it cannot be written; images, names, the foreign or the repaired
+            not write, or it cannot be written; images, names, the other or the repaired
             prediction do not fit the evaluation.
 
     Example:
@@ -116,10 +116,11 @@ def compare(
             and `force` is not set.
     """
     with claim(path, REPORT, force=force) as output:
-        from mcdrop.report.comparison import build_comparison, draw_comparison
+        from mcdrop.report.comparison import build_comparison
 
         content = build_comparison(evaluations, context)
         from mcdrop.report import numbers, pages
+        from mcdrop.report.drawing import draw_comparison
 
         figures = draw_comparison(content)
         with output.draft() as folder:
@@ -143,7 +144,6 @@ def prediction_frame(evaluation: Evaluation) -> pd.DataFrame:
     The truth is `label`, or `label_0`, `label_1`, ... for several labels or outputs; for maps
     it is `error`, the share of wrong pixels or the root mean squared error of the example.
     """
-    from mcdrop.report.answers import kind_of
     from mcdrop.report.gallery import wrong_share
 
     prediction, truth = evaluation.prediction, np.asarray(evaluation.y_true)

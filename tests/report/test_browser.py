@@ -38,9 +38,9 @@ def browser(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def address(tmp_path_factory, classification, foreign, images):
+def address(tmp_path_factory, classification, out_of_distribution, images):
     folder = tmp_path_factory.mktemp("browser") / "report"
-    page = write(classification, folder, x=images, out_of_distribution=foreign)
+    page = write(classification, folder, x=images, out_of_distribution=out_of_distribution)
     return page.as_uri()
 
 
@@ -63,8 +63,8 @@ def check_quiet(browser, address):
         if message["method"] == "Network.requestWillBeSent"
     ]
     assert address in requested  # the log does record requests
-    foreign = [url for url in requested if url != address and not url.startswith("data:")]
-    assert foreign == []
+    elsewhere = [url for url in requested if url != address and not url.startswith("data:")]
+    assert elsewhere == []
 
 
 def all_of(browser, selector):

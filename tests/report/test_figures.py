@@ -3,10 +3,8 @@
 import re
 
 import matplotlib as mpl
-import numpy as np
 import pytest
 
-from mcdrop.report import figures
 from mcdrop.report.building import build
 from mcdrop.report.drawing import draw
 
@@ -14,8 +12,8 @@ from .pages import Outline
 
 
 @pytest.fixture(scope="module")
-def drawn(classification, foreign):
-    return draw(build(classification, out_of_distribution=foreign))
+def drawn(classification, out_of_distribution):
+    return draw(build(classification, out_of_distribution=out_of_distribution))
 
 
 def test_every_layout_can_be_drawn(any_figures):
@@ -34,13 +32,13 @@ def test_a_figure_is_the_same_bytes_each_time(classification, drawn):
 def test_a_users_settings_do_not_change_a_figure(classification, drawn):
     content = build(classification)
     with mpl.rc_context({"font.size": 30, "svg.fonttype": "path", "axes.linewidth": 9}):
-        again = figures.risk_coverage(content.selective, "risk_coverage")
+        again = draw(content)["risk_coverage"]
     assert again.svg == drawn["risk_coverage"].svg
 
 
 def test_drawing_leaves_the_users_settings_alone(classification):
     before = dict(mpl.rcParams)
-    figures.risk_coverage(build(classification).selective, "risk_coverage")
+    draw(build(classification))
     assert dict(mpl.rcParams) == before
 
 
@@ -66,7 +64,7 @@ def test_figures_name_no_date_and_load_nothing(drawn):
 
 
 def test_text_stays_text(drawn):
-    assert ">Accuracy</text>" in drawn["reliability_mc"].svg
+    assert ">Predictive entropy (nats)</text>" in drawn["separation_predictive_entropy"].svg
 
 
 def test_figures_are_described(drawn):
@@ -85,23 +83,3 @@ def test_the_plot_area_maps_data_to_the_drawing(drawn):
     # The tick of 100% coverage lies at the right end of the axes.
     tick = re.search(r'id="xtick_6".*?<use[^>]* x="([\d.]+)"', figure.svg, re.DOTALL)
     assert float(tick.group(1)) == pytest.approx(right, abs=0.5)
-
-
-def test_empty_bins_are_not_drawn(classification):
-    curve = build(classification).reliability
-    assert (curve.count == 0).any()
-    filled = int((curve.count > 0).sum())
-    svg = figures.reliability(curve, "name", "mc", "title").svg
-    dots = re.findall(r"<use [^>]*style=\"fill: #(?:0b5fc1|fefefe)", svg)
-    assert len(dots) == filled
-
-
-def test_ticks_of_shares_have_no_needless_digits():
-    assert [figures._percent_ticks(value, 0) for value in (0.0, 0.5, 0.975, 1.0)] == [
-        *("0%", "50%", "97.5%", "100%")
-    ]
-
-
-def test_palette_values_are_told_apart_when_they_become_variables():
-    assert len(set(figures.COLOURS.values())) == len(figures.COLOURS)
-    assert np.isin(figures.MODEL_COLOURS, list(figures.COLOURS)).all()

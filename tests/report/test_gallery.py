@@ -1,11 +1,14 @@
 """Which examples are shown, and what is said about each."""
 
+import re
+
 import numpy as np
 import pytest
 
+from mcdrop.prediction import Prediction
 from mcdrop.report import gallery as module
 from mcdrop.report.context import check_images
-from mcdrop.report.gallery import gallery, measures_of, wrong_share
+from mcdrop.report.gallery import gallery, wrong_share
 
 NAMES = tuple("abcdefghij")
 
@@ -96,14 +99,16 @@ def test_a_regression_with_several_outputs_has_no_one_interval(outputs):
 def test_segmentation_items_are_rows_of_maps(segmentation):
     item = gallery(segmentation, ("a", "b", "c"), None)[0]
     assert [panel.title for panel in item.maps] == [
-        *("Truth", "MC dropout", "Errors", "Predictive entropy", "Mutual information")
+        *("Truth", "MC dropout", "Errors", "Predictive entropy, 0 to 1.10 nats"),
+        item.maps[-1].title,
     ]
+    assert re.fullmatch(r"Mutual information, 0 to 0\.\d\d nats", item.maps[-1].title)
     assert all(panel.image.startswith("data:image/png;base64,") for panel in item.maps)
 
 
 def test_dense_regression_items_are_rows_of_maps(reconstruction):
     item = gallery(reconstruction, (), None)[0]
-    assert [panel.title for panel in item.maps][-1] == "Standard deviation"
+    assert [panel.title for panel in item.maps][-1].startswith("Standard deviation, 0 to ")
 
 
 def test_the_share_of_wrong_pixels_leaves_void_out():
@@ -111,6 +116,11 @@ def test_the_share_of_wrong_pixels_leaves_void_out():
     assert wrong_share(np.array([[1, 0, 0, 1], [0, 0, 0, 0]]), truth) == pytest.approx([1 / 3, 0])
 
 
-def test_measures_have_one_number_an_example(any_evaluation):
-    for values in measures_of(any_evaluation).values():
-        assert values.shape == (len(any_evaluation.prediction),)
+def test_quantities_are_computed_once_not_once_a_picture(classification, monkeypatch):
+    calls = []
+    original = Prediction.class_probabilities.fget
+    monkeypatch.setattr(
+        Prediction, "class_probabilities", property(lambda p: calls.append(1) or original(p))
+    )
+    assert len(gallery(classification, NAMES, None)) > 50
+    assert len(calls) < 10

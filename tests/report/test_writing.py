@@ -28,7 +28,7 @@ def test_a_report_is_a_page_its_numbers_its_table_and_its_figures(classification
     assert page == tmp_path / "a" / "report" / "index.html"
     assert names(page.parent) == FILES
     assert names(tmp_path / "a") == ["report"]
-    assert "reliability_mc.svg" in names(page.parent / "figures")
+    assert "reliability.svg" in names(page.parent / "figures")
     json.loads((page.parent / "report.json").read_text(encoding="utf-8"))
 
 
@@ -134,5 +134,5 @@ def test_the_written_table_is_the_frame(classification, tmp_path):
 
 def test_a_comparison_has_no_table(classification, tmp_path):
     page = compare({"a": classification, "b": classification}, tmp_path / "report")
-    assert names(page.parent) == ["figures", "index.html", "report.json"]
+    assert names(page.parent) == ["figures", "index.html", "mcdrop-files.json", "report.json"]
     compare({"a": classification, "b": classification}, tmp_path / "report", force=True)

@@ -22,6 +22,7 @@
     themeButton();
     sections();
     document.querySelectorAll("table.sortable").forEach(sortable);
+    choice(document.querySelector("[data-switch]"));
     const deploy = document.querySelector("[data-deploy]");
     if (deploy) threshold(deploy);
     const gallery = document.querySelector("[data-gallery]");
@@ -56,9 +57,33 @@
     links.forEach((_, id) => watch.observe(document.getElementById(id)));
   }
 
+  // Shows one of several parts, chosen by radio buttons; without a script all are shown.
+  function choice(buttons) {
+    if (!buttons) return;
+    const parts = [...document.querySelectorAll("[data-choice]")];
+    function show() {
+      const wanted = buttons.querySelector("input:checked").value;
+      parts.forEach((part) => { part.hidden = part.dataset.choice !== wanted; });
+    }
+    buttons.addEventListener("change", show);
+    buttons.hidden = false;
+    show();
+  }
+
   function sortable(table) {
     const body = table.tBodies[0];
     const heads = [...table.tHead.rows[0].cells];
+    const all = table.closest("section").querySelector("[data-all-rows]");
+    let limit = Number(table.dataset.firstRows);
+    function cut() {
+      [...body.rows].forEach((row, place) => { row.hidden = place >= limit; });
+      all.hidden = body.rows.length <= limit;
+    }
+    all.addEventListener("click", function () {
+      limit = Infinity;
+      cut();
+    });
+    cut();
     heads.forEach(function (head, column) {
       const button = document.createElement("button");
       button.type = "button";
@@ -75,6 +100,7 @@
         const rows = [...body.rows].map((row) => [key(row.cells[column], numeric), row]);
         rows.sort((a, b) => compare(a[0], b[0], sign, numeric));
         body.append(...rows.map((pair) => pair[1]));
+        cut();
       });
     });
   }
@@ -128,7 +154,8 @@
       out("coverage").textContent = percent(data.coverage[place]);
       out("accepted").textContent = count(accepted) + " of " + count(data.count) + " accepted";
       out("value").textContent = text(data.value[place]);
-      out("interval").textContent = interval(place) + mistakes(place, accepted);
+      const parts = [interval(place), mistakes(place, accepted)];
+      out("interval").textContent = parts.filter(Boolean).join(", ");
       out("threshold").textContent = "\u2264 " + significant(data.threshold[place]);
       const plain = out("plain");
       if (plain) plain.textContent = data.plain[place] === null ? "\u2013" : text(data.plain[place]);
@@ -136,12 +163,13 @@
       mark(place);
     }
     function interval(place) {
+      if (data.low[place] === null) return "";
       return "[" + text(data.low[place]) + ", " + text(data.high[place]) + "]";
     }
     function mistakes(place, accepted) {
       if (!data.share) return "";
       const wrong = accepted - Math.round(data.value[place] * accepted);
-      return ", " + count(wrong) + (wrong === 1 ? " mistake" : " mistakes");
+      return count(wrong) + (wrong === 1 ? " mistake" : " mistakes");
     }
 
     deploy.querySelectorAll("[data-target]").forEach(function (button) {

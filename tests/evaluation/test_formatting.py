@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mcdrop.report import formatting
+from mcdrop.evaluation import formatting
 
 
 @pytest.mark.parametrize("value", [1e-12, 1e-5, 0.0004, 0.5, 0.9996, 0.99999, 1 - 1e-12])

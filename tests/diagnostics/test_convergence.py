@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import mcdrop
-from mcdrop.report.convergence import convergence, enough, standard_errors
+from mcdrop.diagnostics.convergence import convergence, standard_errors
 
 
 def values_on_runs(groups):
@@ -36,7 +36,9 @@ def test_standard_errors_are_right_on_average():
 
 
 def test_the_last_point_is_the_metric_of_all_passes(classification):
-    curves = {curve.name: curve for curve in convergence(classification)}
+    curves = {
+        curve.name: curve for curve in convergence(classification.prediction, classification.y_true)
+    }
     for name in ("negative_log_likelihood", "accuracy", "predictive_entropy"):
         comparison = classification[name]
         # The groups are kept in single precision.
@@ -46,7 +48,7 @@ def test_the_last_point_is_the_metric_of_all_passes(classification):
 
 
 def test_the_first_point_is_the_mean_over_single_groups(regression):
-    (curve,) = convergence(regression)
+    (curve,) = convergence(regression.prediction, regression.y_true)
     groups = regression.prediction.group_means.astype(float)
     errors = np.sqrt(np.square(groups - regression.y_true).mean(axis=1))
     assert curve.value[0] == pytest.approx(errors.mean(), rel=1e-5)
@@ -55,7 +57,8 @@ def test_the_first_point_is_the_mean_over_single_groups(regression):
 
 @pytest.mark.parametrize("name", ["binary", "multilabel", "segmentation", "reconstruction"])
 def test_every_layout_has_curves(request, name):
-    for curve in convergence(request.getfixturevalue(name)):
+    found = request.getfixturevalue(name)
+    for curve in convergence(found.prediction, found.y_true):
         assert np.isfinite(curve.value).all()
         assert np.isfinite(curve.error).all()
 
@@ -63,7 +66,7 @@ def test_every_layout_has_curves(request, name):
 def test_two_passes_leave_nothing_to_draw():
     passes = np.array([[[0.9, 0.1], [0.4, 0.6]], [[0.7, 0.3], [0.2, 0.8]]])
     prediction = mcdrop.from_samples(passes, passes.mean(axis=0), task="classification")
-    assert convergence(mcdrop.evaluate(prediction, [0, 1])) == ()
+    assert convergence(prediction, np.array([0, 1])) == ()
 
 
 def test_groups_without_passes_of_an_example_are_skipped(classification):
@@ -72,20 +75,6 @@ def test_groups_without_passes_of_an_example_are_skipped(classification):
     counts = prediction.group_counts.copy()
     counts[4:, 0] = 0
     fewer = replace(prediction, group_counts=counts)
-    for curve in convergence(replace(classification, prediction=fewer)):
+    for curve in convergence(fewer, classification.y_true):
         assert len(curve.passes) == 4
         assert np.isfinite(curve.value).all()
-
-
-def test_without_curves_nothing_is_claimed():
-    assert "cannot be told" in enough((), 2)[0]
-
-
-def test_many_alike_passes_are_enough_and_few_unlike_ones_are_not(classification):
-    curves = convergence(classification)
-    quiet = [curve for curve in curves if curve.name == "accuracy"]
-    flat = replace(quiet[0], value=np.full(10, 0.9), error=np.full(10, 1e-6))
-    assert enough([flat], 20)[0].startswith("Yes.")
-    loud = replace(flat, error=np.full(10, 1.0))
-    assert enough([loud], 20)[0].startswith("No.")
-    assert "passes would" in enough([loud], 20)[1]

@@ -3,23 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mcdrop.evaluation.targets import VOID_LABEL
 from mcdrop.metrics.scoring import accuracy, negative_log_likelihood
 from mcdrop.pass_statistics import entropy
 from mcdrop.prediction import CLASS_TASKS, Prediction
-from mcdrop.report.answers import VOID_LABEL
-from mcdrop.report.content import Convergence
-from mcdrop.report.formatting import decimals_for, number
-
-if TYPE_CHECKING:
-    from mcdrop.evaluation import Evaluation
-
-SMALL = 1.0 / 3.0
-"""The Monte Carlo share of an interval's half width that is called small: it adds 5%."""
 
 MAX_ELEMENTS = 2_000_000
 """Probabilities (or outputs) scored at once; of more, evenly spaced examples are taken."""
@@ -35,9 +28,35 @@ _CLASS_TITLES = {
 _VALUE_TITLES = {"root_mean_squared_error": "Root mean squared error"}
 
 
-def convergence(evaluation: Evaluation) -> tuple[Convergence, ...]:
-    """Returns curves of the task's main metrics; none when there are fewer than three groups."""
-    prediction, labels = _thinned(evaluation)
+@dataclass(frozen=True, eq=False)
+class Convergence:
+    """A metric against the number of passes, from the means of the groups of passes.
+
+    Attributes:
+        name: The metric.
+        title: The same in words.
+        passes: Number of passes, shape (K,).
+        value: Mean of the metric over choices of so many passes, shape (K,).
+        error: Monte Carlo standard error of the metric at so many passes, shape (K,).
+        deterministic: The deterministic prediction's value; None when it has none.
+        num_examples: Examples that the curve rests on; of very many, some evenly spaced ones.
+    """
+
+    name: str
+    title: str
+    passes: Array
+    value: Array
+    error: Array
+    deterministic: float | None
+    num_examples: int
+
+
+def convergence(prediction: Prediction, y_true: Array) -> tuple[Convergence, ...]:
+    """Returns curves of the task's main metrics; none when there are fewer than three groups.
+
+    `y_true` holds the targets in the shape that the prediction calls for.
+    """
+    prediction, labels = _thinned(prediction, y_true)
     sizes = _sizes(prediction.group_counts)
     if len(sizes) < 3:
         return ()
@@ -59,26 +78,17 @@ def convergence(evaluation: Evaluation) -> tuple[Convergence, ...]:
             value=np.array([table[:, place].mean() for table in tables]),
             error=standard_errors([table[:, place] for table in tables], num_groups),
             deterministic=plain[place],
-            sampling_error=_half_width(evaluation, name),
             num_examples=len(prediction),
         )
         for place, (name, title) in enumerate(titles.items())
     )
 
 
-def _thinned(evaluation: Evaluation) -> tuple[Prediction, Array]:
+def _thinned(prediction: Prediction, y_true: Array) -> tuple[Prediction, Array]:
     """Returns evenly spaced examples, few enough to score them a hundred times."""
-    prediction = evaluation.prediction
     step = max(1, -(-prediction.mean.size // MAX_ELEMENTS))
     chosen = np.arange(0, len(prediction), step)
-    return prediction.take(chosen), np.asarray(evaluation.y_true)[chosen]
-
-
-def _half_width(evaluation: Evaluation, name: str) -> float | None:
-    for comparison in evaluation.comparisons:
-        if comparison.name == name:
-            return (comparison.monte_carlo.high - comparison.monte_carlo.low) / 2.0
-    return None
+    return prediction.take(chosen), y_true[chosen]
 
 
 def _class_score(prediction: Prediction, labels: Array) -> Score:
@@ -144,45 +154,3 @@ def standard_errors(values: Sequence[Array], num_groups: int) -> Array:
     half = max(int((sizes <= num_groups / 2).sum()) - 1, 0)
     errors[half:] = errors[half] * np.sqrt(sizes[half] / sizes[half:])
     return errors
-
-
-def enough(curves: Sequence[Convergence], num_samples: int) -> tuple[str, ...]:
-    """Returns in words whether the passes were enough.
-
-    They are when the metrics would move, for infinitely many passes, by little beside what
-    the choice of examples does to them. The shift left is estimated by the last doubling: a
-    bias of b/T falls by as much from T/2 to T as it has left to fall.
-    """
-    judged = [curve for curve in curves if curve.sampling_error]
-    if not judged:
-        return ("Too few passes, or no interval to measure them against: it cannot be told.",)
-    moves = [_move(curve) for curve in judged]
-    ratios = [
-        move / float(curve.sampling_error or np.nan)
-        for move, curve in zip(moves, judged, strict=True)
-    ]
-    worst = int(np.argmax(ratios))
-    curve, move, ratio = judged[worst], moves[worst], ratios[worst]
-    verdict = "Yes." if ratio < SMALL else "Nearly." if ratio < 1.0 else "No."
-    noise = _amount(curve, move)
-    other = _amount(curve, float(curve.sampling_error or np.nan))
-    sentences = [
-        f"{verdict} More passes could move {curve.title.split(' (')[0].lower()} by about {noise}; "
-        f"the choice of examples leaves it open by {other}."
-    ]
-    if ratio >= SMALL:
-        needed = int(np.ceil(num_samples * (ratio / SMALL) ** 2 / 10.0) * 10)
-        sentences.append(f"About {needed} passes would make the first small beside the second.")
-    return tuple(sentences)
-
-
-def _move(curve: Convergence) -> float:
-    """Returns how far infinitely many passes could move a metric: two errors and the shift."""
-    half = int(np.abs(curve.passes - curve.passes[-1] / 2.0).argmin())
-    return float(2.0 * curve.error[-1] + abs(curve.value[-1] - curve.value[half]))
-
-
-def _amount(curve: Convergence, size: float) -> str:
-    if curve.name == "accuracy":
-        return f"±{number(100.0 * size, decimals_for(100.0 * size))} points"
-    return f"±{number(size, decimals_for(size))}"

@@ -1,0 +1,307 @@
+"""Diagnostics of a regression: intervals against targets, calibration, error against spread."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import binom, rankdata
+
+from mcdrop import intervals
+from mcdrop.diagnostics.estimates import estimate, share
+from mcdrop.evaluation.records import Estimate
+from mcdrop.intervals.correlation import rank_correlation
+from mcdrop.metrics.quantile import (
+    QuantileCalibrationCurve,
+    probability_integral_transform,
+    probability_integral_transform_gaussian,
+    probability_integral_transform_gaussian_mixture,
+    quantile_calibration_curve,
+)
+from mcdrop.prediction import Prediction
+
+MAX_POINTS = 400
+MAX_OUTPUTS = 4
+PIT_BINS = 20
+SPREAD_BINS = 10
+RANGES = 5
+BIN_SIZE = 50
+"""Errors that carry an interval of their root mean square."""
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True, eq=False)
+class IntervalPoints:
+    """Some predictions with their intervals beside their targets, each of shape (P,).
+
+    Attributes:
+        output: Output that each point belongs to.
+        true: Targets.
+        mean: Predictive means.
+        low: Lower ends of the predictive intervals.
+        high: Upper ends.
+    """
+
+    output: Array
+    true: Array
+    mean: Array
+    low: Array
+    high: Array
+
+    @property
+    def missed(self) -> Array:
+        """Whether each target lies outside its interval, shape (P,)."""
+        return (self.true < self.low) | (self.true > self.high)
+
+    def of(self, output: int) -> IntervalPoints:
+        """Returns the points of one output."""
+        mine = self.output == output
+        fields = (self.output, self.true, self.mean, self.low, self.high)
+        return IntervalPoints(*(values[mine] for values in fields))
+
+
+@dataclass(frozen=True, eq=False)
+class PitHistogram:
+    """Histogram of the probability integral transform.
+
+    Attributes:
+        edges: Bin edges on [0, 1], shape (B + 1,).
+        share: Share of targets in each bin, shape (B,).
+        band: Band that holds a calibrated histogram's bars at the confidence level.
+    """
+
+    edges: Array
+    share: Array
+    band: tuple[float, float]
+
+
+@dataclass(frozen=True, eq=False)
+class SpreadBins:
+    """Error in bins of equal count by stated deviation, each of shape (B,).
+
+    Attributes:
+        std: Root mean predictive variance.
+        error: Root mean squared error.
+        low: Lower ends of its interval.
+        high: Upper ends.
+    """
+
+    std: Array
+    error: Array
+    low: Array
+    high: Array
+
+
+@dataclass(frozen=True)
+class TargetRange:
+    """The range of targets with the largest errors, beside all of them.
+
+    Attributes:
+        output: Name of the output, "" where there is one.
+        low: Smallest target of the range.
+        high: Largest target.
+        root_mean_squared_error: Error in the range.
+        overall: Error over all targets of the output.
+        is_worse: Whether the error of the range is shown to be above that of all: its interval,
+            at a level that allows for the choice among the ranges, lies above.
+    """
+
+    output: str
+    low: float
+    high: float
+    root_mean_squared_error: Estimate
+    overall: float
+    is_worse: bool
+
+
+@dataclass(frozen=True)
+class OutputRow:
+    """How one output of a regression fares: its error and its interval's coverage."""
+
+    name: str
+    root_mean_squared_error: Estimate
+    deterministic_root_mean_squared_error: Estimate
+    coverage: Estimate
+    width: float
+
+
+@dataclass(frozen=True, eq=False)
+class Regression:
+    """Diagnostics of a regression.
+
+    Attributes:
+        level: Nominal level of the intervals.
+        basis: What the intervals rest on: "samples", "mixture" or "normal".
+        states_noise: Whether the model predicts the noise of the targets ("gaussian").
+        count: Number of targets.
+        points: At most 400 of them, at most 4 outputs.
+        quantiles: Calibration of the quantiles.
+        pit: Histogram of the probability integral transform.
+        spread: Error against stated deviation.
+        rank_correlation: Spearman correlation of |error| and standard deviation.
+        outputs: One row an output.
+        worst_range: Where errors are largest; None for too few targets to part them.
+    """
+
+    level: float
+    basis: str
+    states_noise: bool
+    count: int
+    points: IntervalPoints
+    quantiles: QuantileCalibrationCurve
+    pit: PitHistogram
+    spread: SpreadBins
+    rank_correlation: Estimate
+    outputs: tuple[OutputRow, ...]
+    worst_range: TargetRange | None = None
+
+
+def regression(
+    prediction: Prediction, targets: Array, *, confidence_level: float = 0.95, seed: int = 0
+) -> Regression:
+    """Returns the diagnostics of a regression; targets have the shape of its mean."""
+    level = confidence_level
+    low, high = prediction.interval(level)
+    pit = pit_of(prediction, targets, seed)
+    absolute = np.abs(prediction.mean - targets).reshape(-1)
+    return Regression(
+        level=level,
+        basis=prediction.interval_basis,
+        states_noise=prediction.task == "gaussian",
+        count=targets.size,
+        points=interval_points(targets, prediction.mean, low, high, seed=seed),
+        quantiles=quantile_calibration_curve(pit, confidence_level=level),
+        pit=pit_histogram(pit, confidence_level=level),
+        spread=spread_bins(prediction.variance, absolute**2, confidence_level=level),
+        rank_correlation=_rank_correlation(absolute, prediction.variance.reshape(-1), level),
+        outputs=_output_rows(prediction, targets, low, high, level),
+        worst_range=_worst_range(targets, np.square(prediction.mean - targets), level),
+    )
+
+
+def interval_points(
+    targets: Array, mean: Array, low: Array, high: Array, *, seed: int = 0
+) -> IntervalPoints:
+    """Returns at most 400 points, at random, of at most 4 outputs; maps count as one output."""
+    num_outputs = targets.shape[1] if targets.ndim == 2 else 1
+    panels = min(num_outputs, MAX_OUTPUTS)
+    rows = targets.size // num_outputs
+    size = min(rows, MAX_POINTS // panels)
+    chosen = np.sort(np.random.default_rng(seed).choice(rows, size, replace=False))
+    output = np.repeat(np.arange(panels), size)
+    place = np.tile(chosen, panels) * num_outputs + output
+    return IntervalPoints(output, *(v.reshape(-1)[place] for v in (targets, mean, low, high)))
+
+
+def pit_of(prediction: Prediction, targets: Array, seed: int) -> Array:
+    """Returns where each target falls in its predictive distribution, shape of the targets."""
+    if prediction.samples is None:
+        # A variance of exactly 0 leaves no distribution to place the target in.
+        variance = np.maximum(prediction.variance, np.finfo(np.float64).tiny)
+        return probability_integral_transform_gaussian(prediction.mean, variance, targets)
+    if prediction.sample_variances is None:
+        return probability_integral_transform(prediction.samples, targets, seed=seed)
+    variances = np.maximum(
+        prediction.sample_variances.astype(np.float64), np.finfo(np.float64).tiny
+    )
+    return probability_integral_transform_gaussian_mixture(prediction.samples, variances, targets)
+
+
+def pit_histogram(pit: Array, *, confidence_level: float = 0.95) -> PitHistogram:
+    """Returns the histogram of a probability integral transform, with its band of chance."""
+    counts, edges = np.histogram(pit, PIT_BINS, (0.0, 1.0))
+    low, high = binom.interval(confidence_level, pit.size, 1.0 / PIT_BINS)
+    band = (float(low / pit.size), float(high / pit.size))
+    return PitHistogram(edges, counts / pit.size, band)
+
+
+def spread_bins(
+    variance: Array, squared_error: Array, *, confidence_level: float = 0.95
+) -> SpreadBins:
+    """Returns root mean variance and error, with its interval.
+
+    In ten bins of equal count, or fewer, so that each holds the 50 errors of an interval.
+    """
+    spread, errors = variance.reshape(-1), squared_error.reshape(-1)
+    order = np.argsort(spread, kind="stable")
+    parts = np.array_split(order, int(np.clip(order.size // BIN_SIZE, 1, SPREAD_BINS)))
+    found = [root_mean_square(errors[part], confidence_level) for part in parts]
+    return SpreadBins(
+        std=np.array([np.sqrt(spread[part].mean()) for part in parts]),
+        error=np.array([each.value for each in found]),
+        low=np.array([each.low for each in found]),
+        high=np.array([each.high for each in found]),
+    )
+
+
+def root_mean_square(squares: Array, level: float) -> Estimate:
+    """Returns the root of a mean of squares, shape (N,), with its interval."""
+    value = float(np.sqrt(squares.mean()))
+    return estimate(value, intervals.root_mean_square(squares, level))
+
+
+def _worst_range(targets: Array, squares: Array, level: float) -> TargetRange | None:
+    """Returns the fifth (or larger part) of the targets of an output with the largest error.
+
+    Errors are compared with those of the same output, whose units outputs do not share.
+    """
+    width = targets.shape[1] if targets.ndim == 2 else 1
+    columns = zip(targets.reshape(-1, width).T, squares.reshape(-1, width).T, strict=True)
+    found: list[tuple[float, int, Array]] = []
+    for output, (column, errors) in enumerate(columns):
+        parts = min(RANGES, column.size // BIN_SIZE)
+        if parts < 2 or errors.mean() == 0.0:
+            continue
+        for part in np.array_split(np.argsort(column, kind="stable"), parts):
+            found.append((float(errors[part].mean() / errors.mean()), output, part))
+    if not found:
+        return None
+    _, output, part = max(found, key=lambda each: each[0])
+    column, errors = targets.reshape(-1, width)[:, output], squares.reshape(-1, width)[:, output]
+    overall = float(np.sqrt(errors.mean()))
+    adjusted = root_mean_square(errors[part], 1.0 - (1.0 - level) / len(found))
+    return TargetRange(
+        output=str(output) if width > 1 else "",
+        low=float(column[part].min()),
+        high=float(column[part].max()),
+        root_mean_squared_error=root_mean_square(errors[part], level),
+        overall=overall,
+        is_worse=adjusted.low > overall,
+    )
+
+
+def _rank_correlation(first: Array, second: Array, level: float) -> Estimate:
+    """Returns Spearman's rank correlation, NaN where one side is constant."""
+    value = float("nan")
+    if np.ptp(first) > 0 and np.ptp(second) > 0:
+        value = float(np.corrcoef(rankdata(first), rankdata(second))[0, 1])
+    found = rank_correlation(value, first.size, level)
+    return Estimate(value, found.low, found.high, reason=found.reason)
+
+
+def _output_rows(
+    prediction: Prediction, targets: Array, low: Array, high: Array, level: float
+) -> tuple[OutputRow, ...]:
+    """Returns one row an output; maps count as one output."""
+    width = targets.shape[1] if targets.ndim == 2 else 1
+
+    def columns(values: Array) -> Array:
+        return values.reshape(-1, width).T
+
+    errors = columns(np.square(prediction.mean - targets))
+    plain = columns(np.square(prediction.deterministic - targets))
+    inside = columns((low <= targets) & (targets <= high))
+    widths = columns(high - low)
+    return tuple(
+        OutputRow(
+            name=str(index),
+            root_mean_squared_error=root_mean_square(errors[index], level),
+            deterministic_root_mean_squared_error=root_mean_square(plain[index], level),
+            coverage=share(inside[index], None, level),
+            width=float(widths[index].mean()),
+        )
+        for index in range(width)
+    )

@@ -1,0 +1,123 @@
+"""What each section found, as its heading: a sentence made from the numbers of the section."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from mcdrop.diagnostics.calibration import CalibrationCurve
+from mcdrop.diagnostics.regression import Regression
+from mcdrop.diagnostics.selective import SelectiveCurve
+from mcdrop.evaluation import Evaluation
+from mcdrop.evaluation.formatting import joined, percent, plural
+from mcdrop.report.content import Separation
+from mcdrop.report.passes import enough
+from mcdrop.report.tables import direction, is_unfair
+from mcdrop.report.verdict import is_known
+from mcdrop.report.words import brief, share_text
+
+KEPT = 0.9
+"""The share of predictions that the heading of the threshold accepts."""
+
+
+def findings(kind: str, evaluation: Evaluation, parts: Mapping[str, Any]) -> dict[str, str]:
+    """Returns a sentence without a full stop for each section of the page, by its id."""
+    found = {
+        "metrics": _metrics(evaluation),
+        "threshold": _threshold(parts["selective"]),
+        "passes": f"{plural(evaluation.num_samples, 'pass', 'passes')}: "
+        + enough(parts["convergence"], evaluation)[0].lower(),
+    }
+    if kind == "values":
+        found["calibration"] = _quantiles(parts["regression"])
+        found["failures"] = _outputs(parts["regression"])
+    else:
+        found["calibration"] = _calibration(parts["calibration"])
+        found["uncertainty"] = _uncertainty(parts["separations"])
+    answers = parts["answers"]
+    if kind != "values":
+        found["failures"] = answers[-1].headline.split(";")[0].rstrip(".")
+    headlines = {answer.question: answer.headline.rstrip(".") for answer in answers}
+    for section, question in (
+        ("recalibration", "Does recalibration help?"),
+        ("out_of_distribution", "Does it notice other data?"),
+    ):
+        if question in headlines:
+            found[section] = headlines[question]
+    return found
+
+
+def _metrics(evaluation: Evaluation) -> str:
+    """Returns how many scores got better, worse, or cannot be told apart."""
+    judged = [
+        direction(each.difference, each.better)
+        for each in evaluation.comparisons
+        if each.difference is not None
+        and each.better != "neither"
+        and not is_unfair(evaluation, each.name)
+    ]
+    if not judged:
+        return "Nothing here has a better and a worse side"
+    counts = {side: judged.count(side) for side in ("better", "worse", "unclear")}
+    named = [f"{number} {side}" for side, number in counts.items() if number and side != "unclear"]
+    if not named:
+        return f"Of {plural(len(judged), 'score')} no one changes by more than chance"
+    rest = f", {counts['unclear']} not told apart" if counts["unclear"] else ""
+    return f"With MC dropout, of {plural(len(judged), 'score')}: {joined(named)}{rest}"
+
+
+def _calibration(curves: Mapping[str, CalibrationCurve]) -> str:
+    """Returns the bin that is furthest outside the band of chance, if one is."""
+    curve = curves["MC dropout"]
+    outside = np.maximum(curve.chance_low - curve.accuracy, curve.accuracy - curve.chance_high)
+    # Of 15 bins of a calibrated model about one lies outside by chance.
+    if (outside > 0).sum() < 2 and not (curve.count.size < 5 and (outside > 0).any()):
+        if curve.count.size < 5:
+            return f"{plural(int(curve.count.sum()), 'answer')} show no clear gap"
+        return "Confidence and accuracy agree as well as chance lets them"
+    worst = int(outside.argmax())
+    said, was = percent(float(curve.confidence[worst]), 0), percent(float(curve.accuracy[worst]), 0)
+    return f"Where it says {said}, it is right {was} of the time"
+
+
+def _uncertainty(rows: Sequence[Separation]) -> str:
+    """Returns how often the best uncertainty of the passes ranks a mistake higher."""
+    passes = [row for row in rows if row.source == "monte_carlo"]
+    if rows[0].histogram is None:
+        return "All answers are of one kind, so there is nothing to set apart"
+    area = passes[0].auroc
+    often = f"{share_text(area)} of the time"
+    if not is_known(area) or not area.low > 0.5:
+        return "These data do not show that mistakes are more uncertain than right answers"
+    return f"A mistake is more uncertain than a right answer {often}"
+
+
+def _threshold(curves: Mapping[str, SelectiveCurve]) -> str:
+    """Returns what accepting the most certain nine tenths does."""
+    curve = next(iter(curves.values()))
+    place = int(np.abs(curve.coverage - KEPT).argmin())
+    kept = percent(float(curve.coverage[place]), 0)
+    if place == curve.coverage.size - 1:
+        return "Its uncertainty takes one value only, so no threshold parts the predictions"
+    if curve.quality == "accuracy":
+        before, after = (percent(1.0 - float(curve.value[each])) for each in (-1, place))
+        return f"Accepting the most certain {kept} leaves {after} mistakes, not {before}"
+    before, after = (brief(float(curve.value[each])) for each in (-1, place))
+    return f"Accepting the most certain {kept} leaves an error of {after}, not {before}"
+
+
+def _quantiles(found: Regression) -> str:
+    """Returns whether the central interval covers as often as it says."""
+    inside = 1.0 - float(found.points.missed.mean())
+    coverage = found.outputs[0].coverage if len(found.outputs) == 1 else None
+    value = inside if coverage is None else coverage.value
+    return f"Its {percent(found.level, 0)} intervals hold {percent(value, 0)} of the targets"
+
+
+def _outputs(found: Regression) -> str:
+    """Returns the output whose intervals cover least."""
+    worst = min(found.outputs, key=lambda row: row.coverage.value)
+    covered = percent(worst.coverage.value, 0)
+    return f"Output {worst.name} is covered least: {covered} of its targets"
