@@ -62,7 +62,9 @@ def _report(options: Namespace, output: Output, terminal: Terminal) -> None:
     started = time.monotonic()
     prediction = sample(mc, examples, options, terminal, "Sampling")
     seconds = time.monotonic() - started
-    others = sample(mc, other_data, options, terminal, "Sampling other data") if other_data else None
+    others = (
+        sample(mc, other_data, options, terminal, "Sampling other data") if other_data else None
+    )
     evaluation = evaluate(prediction, labels)
     repaired = fitted.repair(prediction) if fitted is not None else None
     context = make_context(mc, options, seconds)

@@ -69,7 +69,7 @@ def write(
         ('index.html', ['mcdrop-files.json', 'report.json'])
     """
     with claim(path, REPORT, force=force) as output:
-        # Matplotlib and seaborn take seconds to import: bad arguments should not wait for them.
+        # Matplotlib takes a second to import: bad arguments should not wait for them.
         from mcdrop.report.building import build
 
         content = build(

@@ -84,7 +84,7 @@ def test_recalibration_saves_the_calibrator_and_its_scores(report, shelf, tmp_pa
     numbers = json.loads((tmp_path / "out" / "report.json").read_text(encoding="utf-8"))
     assert numbers["recalibration"].items() <= found.items()
     page = (tmp_path / "out" / "index.html").read_text(encoding="utf-8")
-    assert "on 60 other examples (more.npz)" in page
+    assert "on 60 other examples (<bdi>more.npz</bdi>)" in page
     assert "Negative log-likelihood" in report("--force", *options).split("After recalibration")[1]
 
 
