@@ -139,6 +139,10 @@ class MCDropout:
         """Returns the audit: what samples, what stays off and why, and what runs only once."""
         return describe.summary(self._model, self.stochastic_layers, self.share_run_once)
 
+    def _repr_html_(self) -> str:
+        """Returns the audit as a notebook shows it."""
+        return describe.summary_html(self._model, self.stochastic_layers, self.share_run_once)
+
     def sample(
         self,
         x: Any,

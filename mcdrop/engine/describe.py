@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from html import escape
 from typing import Any
 
 import tensorflow as tf
@@ -87,23 +88,44 @@ def _by_name(struct: Any, inputs: Inputs) -> tuple[list[Any], list[Any]]:
 
 def summary(model: Any, layers: Sequence[StochasticLayer], share_run_once: float) -> str:
     """Returns the audit as text."""
-    rows = [("layer", "kind", "rate", "samples", "why")]
-    for info in layers:
-        rate = "?" if info.rate != info.rate else f"{info.rate:g}"
-        rows.append((info.path, info.kind, rate, "yes" if info.selected else "no", info.reason))
+    rows = _audit_rows(layers)
     widths = [max(len(row[column]) for row in rows) for column in range(4)]
     lines = [
         "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[4]])
         for row in rows
     ]
     lines.insert(1, "  ".join(["-" * width for width in [*widths, 3]]))
+    return "\n".join([*_audit_lines(model, layers, share_run_once), "", *lines])
+
+
+def summary_html(model: Any, layers: Sequence[StochasticLayer], share_run_once: float) -> str:
+    """Returns the audit as HTML for a notebook; names are escaped."""
+    head, *rows = [[escape(cell) for cell in row] for row in _audit_rows(layers)]
+    said = "<br>".join(map(escape, _audit_lines(model, layers, share_run_once)))
+    heads = "".join(f"<th scope='col'>{cell}</th>" for cell in head)
+    body = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows)
+    table = f"<table><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table>"
+    return f"<p>{said}</p>{table if rows else ''}"
+
+
+def _audit_rows(layers: Sequence[StochasticLayer]) -> list[tuple[str, str, str, str, str]]:
+    """Returns the headings and one row a layer."""
+    rows = [("layer", "kind", "rate", "samples", "why")]
+    for info in layers:
+        rate = "?" if info.rate != info.rate else f"{info.rate:g}"
+        rows.append((info.path, info.kind, rate, "yes" if info.selected else "no", info.reason))
+    return rows
+
+
+def _audit_lines(model: Any, layers: Sequence[StochasticLayer], share_run_once: float) -> list[str]:
+    """Returns what stands above the rows: how many sample, and what runs only once."""
     sampled = sum(info.selected for info in layers)
     head = f"{model.name}: {sampled} of {len(layers)} stochastic layers sample."
     if is_plain(model):
         once = f"About {_percent(share_run_once)} of its multiply-accumulates run only once."
     else:
         once = "It has a call of its own, so all of it runs in every pass."
-    return "\n".join([head, once, *_inference_line(model), "", *lines])
+    return [head, once, *_inference_line(model)]
 
 
 @contextmanager

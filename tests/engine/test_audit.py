@@ -149,6 +149,15 @@ def test_an_rnn_whose_other_rate_is_one_samples_with_the_one_that_works():
         find_leaves(keras.Model(inputs, layers.LSTM(3, dropout=1.0)(inputs)), None)
 
 
+def test_a_notebook_shows_the_audit_with_names_escaped():
+    layers = [keras.layers.Dropout(0.5, name="drop<b>"), keras.layers.Dense(1)]
+    model = keras.Sequential([keras.Input((2,)), *layers], name="model<i>")
+    shown = mcdrop.MCDropout(model, task="regression")._repr_html_()
+    assert "model&lt;i&gt;: 1 of 1 stochastic layers sample." in shown
+    assert "<td>drop&lt;b&gt;</td><td>dropout</td><td>0.5</td><td>yes</td>" in shown
+    assert "<b>" not in shown
+
+
 def test_the_summary_names_what_samples_what_does_not_and_what_runs_once():
     model = CASES["augmentation_and_normalizations"].build()
     text = mcdrop.MCDropout(model).summary()
