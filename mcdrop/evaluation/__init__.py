@@ -2,6 +2,7 @@
 
 from mcdrop.evaluation.assessing import evaluate as evaluate
 from mcdrop.evaluation.comparing import compare as compare
+from mcdrop.evaluation.records import ClassScore as ClassScore
 from mcdrop.evaluation.records import ComparedMetric as ComparedMetric
 from mcdrop.evaluation.records import Estimate as Estimate
 from mcdrop.evaluation.records import MetricComparison as MetricComparison
@@ -9,6 +10,7 @@ from mcdrop.evaluation.results import Comparison as Comparison
 from mcdrop.evaluation.results import Evaluation as Evaluation
 
 __all__ = [
+    "ClassScore",
     "ComparedMetric",
     "Comparison",
     "Estimate",

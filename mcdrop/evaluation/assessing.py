@@ -9,6 +9,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from mcdrop._checks import check_number
 from mcdrop.errors import DataError
+from mcdrop.evaluation.cautions import cautions
+from mcdrop.evaluation.class_scores import (
+    Totals,
+    class_scores,
+    class_totals,
+    confusion_matrix,
+)
 from mcdrop.evaluation.comparing import (
     NUM_RESAMPLES,
     check_enough,
@@ -16,6 +23,7 @@ from mcdrop.evaluation.comparing import (
     compare_sources,
 )
 from mcdrop.evaluation.dropping import set_aside_dropped
+from mcdrop.evaluation.forecasts import ClassForecast, Forecast
 from mcdrop.evaluation.records import ComparedMetric, MetricComparison
 from mcdrop.evaluation.results import Evaluation
 from mcdrop.evaluation.sources import of_deterministic, of_prediction
@@ -93,16 +101,21 @@ def evaluate(
         kept, y_true = set_aside_dropped({MONTE_CARLO: prediction}, y_true)
         prediction = kept[MONTE_CARLO]
     targets = match_targets(prediction, y_true, level)
+    source = of_prediction(prediction, targets)
+    halves: list[tuple[float, Totals]] = []
+
+    def on_half(name: str, share: float, half: Forecast) -> None:
+        if isinstance(half, ClassForecast):
+            halves.append((share, class_totals(half)))
+
     compared = compare_sources(
-        {
-            MONTE_CARLO: of_prediction(prediction, targets),
-            DETERMINISTIC: of_deterministic(prediction, targets),
-        },
+        {MONTE_CARLO: source, DETERMINISTIC: of_deterministic(prediction, targets)},
         targets,
         reference=DETERMINISTIC,
         metrics=metrics,
         seed=seed,
         num_resamples=num_resamples,
+        on_half=on_half,
     )
     of_passes = [metric for metric in compared.metrics if MONTE_CARLO in metric.estimates]
     left_out = {
@@ -122,6 +135,13 @@ def evaluate(
         prediction=prediction,
         y_true=targets.y,
         omitted={**compared.omitted, **left_out},
+        warnings=cautions(prediction, source.forecast),
+        confusion=confusion_matrix(source.forecast)
+        if isinstance(source.forecast, ClassForecast)
+        else None,
+        class_scores=class_scores(source.forecast, halves, source.num_groups, level)
+        if isinstance(source.forecast, ClassForecast) and num_resamples
+        else (),
     )
 
 

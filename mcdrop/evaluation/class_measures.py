@@ -113,6 +113,7 @@ def _binned(
         is_default=is_default,
         bounds=UNIT_INTERVAL,
         floor=compute.binned_floor(strategy, norm),
+        is_costly=strategy == "quantile",
         note=compute.floor_note,
     )
 
@@ -120,7 +121,7 @@ def _binned(
 def _risk_coverage(
     name: str,
     title: str,
-    make: compute.MakeStatistic,
+    make: compute.RankingStatistic,
     *,
     rule: rules.ClassRule = rules.RISK_COVERAGE,
     better: str = "lower",
@@ -143,7 +144,7 @@ def _risk_coverage(
 def _detection(
     name: str,
     title: str,
-    make: compute.MakeStatistic,
+    make: compute.RankingStatistic,
     rule: rules.ClassRule,
     *,
     unit: str = "",
@@ -228,17 +229,19 @@ CLASS_MEASURES: tuple[ClassMeasure, ...] = (
     _calibration(
         "brier_reliability",
         "Brier reliability",
-        compute.brier_part(0),
+        compute.brier_part("reliability"),
         unit="",
         bounds=BRIER_BOUNDS,
+        is_costly=True,
     ),
     Measure(
         "brier_resolution",
         "Brier resolution",
         "",
         "higher",
-        compute.brier_part(1),
+        compute.brier_part("resolution"),
         rules.MIRRORED,
+        is_costly=True,
     ),
     _binned("equal_mass_calibration_error", "Calibration error, equal-mass bins", "quantile", "l1"),
     _binned(
@@ -257,6 +260,7 @@ CLASS_MEASURES: tuple[ClassMeasure, ...] = (
             )
         ),
         has_floor=False,
+        is_costly=True,
     ),
     _calibration(
         "calibration_error_sweep",
@@ -278,6 +282,7 @@ CLASS_MEASURES: tuple[ClassMeasure, ...] = (
         "classwise_calibration_error",
         "Classwise calibration error",
         compute.classwise_calibration_error,
+        is_costly=True,
     ),
     _calibration(
         "full_calibration_error",

@@ -13,12 +13,13 @@ from mcdrop.errors import DataError
 from mcdrop.evaluation.forecasts import ClassForecast
 from mcdrop.metrics.calibration import CalibrationFloor
 from mcdrop.weighted import calibration as weighted_calibration
-from mcdrop.weighted.arrays import OfWeights, divide
+from mcdrop.weighted.arrays import OfWeights, TiedGroups, divide
 from mcdrop.weighted.units import Statistic
 
 Array = NDArray[np.float64]
 Compute = Callable[[ClassForecast], Statistic]
 MakeStatistic = Callable[[Array, Array], OfWeights]
+RankingStatistic = Callable[[Array | TiedGroups, Array], OfWeights]
 
 NUM_BINS = 15
 TOP_K = 5
@@ -29,8 +30,8 @@ MOST_PAIRED_UNITS = 20_000
 FLOOR_DRAWS = 10_000_000
 """Bound on the simulated units of a floor: 1,000 simulations up to 10,000 units."""
 
-LABEL_DRAWS = 500_000
-"""The same for the errors whose simulation costs more: 50 simulations of 10,000 units."""
+LABEL_DRAWS = 300_000
+"""The same for the errors whose simulation costs more: 30 simulations of 10,000 units."""
 
 
 def average(scores: Callable[[ClassForecast], Array]) -> Compute:
@@ -50,14 +51,15 @@ def top_k_hits(forecast: ClassForecast) -> Array:
     return (ahead.sum(axis=1) < TOP_K).astype(np.float64)
 
 
-def brier_part(part: int) -> Compute:
-    """Returns a part of the Brier score: 0 is the reliability, 1 the resolution."""
+def brier_part(part: str) -> Compute:
+    """Returns the "reliability" or the "resolution" of the Brier score."""
 
     def statistic(forecast: ClassForecast) -> Statistic:
-        components = weighted_calibration.brier_components(
-            forecast.probabilities, forecast.labels, num_bins=NUM_BINS
+        return forecast.units.of_units(
+            weighted_calibration.brier_part_statistic(
+                forecast.probabilities, forecast.labels, num_bins=NUM_BINS, part=part
+            )
         )
-        return forecast.units.of_units(lambda weights: components(weights)[part])
 
     return statistic
 
@@ -160,14 +162,18 @@ def uncertainty_calibration_error(forecast: ClassForecast) -> Statistic:
     return forecast.units.of_scores(make, scores, forecast.error)
 
 
-def ranking(make: MakeStatistic) -> Compute:
+def ranking(make: RankingStatistic) -> Compute:
     """Returns the measure of predictive entropy against errors that `make` computes."""
-    return lambda forecast: forecast.units.of_scores(
-        make, forecast.predictive_entropy, forecast.error
-    )
+
+    def statistic(forecast: ClassForecast) -> Statistic:
+        if forecast.units.example is None:
+            return forecast.units.of_examples(make(forecast.ranking, forecast.error))
+        return forecast.units.of_scores(make, forecast.predictive_entropy, forecast.error)
+
+    return statistic
 
 
-def detection(make: MakeStatistic) -> Compute:
+def detection(make: RankingStatistic) -> Compute:
     """Returns the measure of how well the predictive entropy tells errors from right answers."""
     ranked = ranking(make)
 

@@ -16,7 +16,7 @@ from mcdrop.evaluation.dropping import set_aside_dropped
 from mcdrop.evaluation.records import ComparedMetric, Estimate
 from mcdrop.evaluation.regression_measures import REGRESSION_MEASURES
 from mcdrop.evaluation.results import Comparison
-from mcdrop.evaluation.scoring import AnyMeasure, Score, difference, score
+from mcdrop.evaluation.scoring import AnyMeasure, OnHalf, Score, difference, score
 from mcdrop.evaluation.sources import Source, as_class_values, as_numbers, of_array, of_prediction
 from mcdrop.evaluation.targets import Targets, as_targets
 from mcdrop.prediction import CLASS_TASKS, TASKS, Prediction, check_prediction
@@ -135,10 +135,13 @@ def compare_sources(
     metrics: Metrics,
     seed: int,
     num_resamples: int,
+    on_half: OnHalf | None = None,
 ) -> Comparison:
-    """Returns the comparison of forecasts that are known to fit."""
+    """Returns the comparison of forecasts that are known to fit; see `score` for `on_half`."""
     measures = _choose(metrics, targets)
-    scores, omitted = score(sources, measures, num_resamples=num_resamples, seed=seed)
+    scores, omitted = score(
+        sources, measures, num_resamples=num_resamples, seed=seed, on_half=on_half
+    )
     missing = {name: reasons for name, reasons in omitted.items() if not scores[name]}
     if missing and not isinstance(metrics, str | None):
         name, reasons = next(iter(missing.items()))

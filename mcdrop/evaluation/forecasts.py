@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from mcdrop.metrics.scoring import SMALLEST_PROBABILITY
 from mcdrop.pass_statistics import entropy
+from mcdrop.weighted.arrays import TiedGroups, group_ties
 from mcdrop.weighted.units import Units
 
 Array = NDArray[Any]
@@ -114,6 +115,11 @@ class ClassForecast:
     def error(self) -> NDArray[np.float64]:
         """1 where the most probable class is not the label, else 0, shape (M,)."""
         return 1.0 - self.correct
+
+    @cached_property
+    def ranking(self) -> TiedGroups:
+        """The units in the order of their predictive entropy."""
+        return group_ties(self.predictive_entropy)
 
     @property
     def confidence(self) -> Array:

@@ -89,7 +89,7 @@ class Measure(Generic[ForecastT]):
         bounds: Smallest and largest possible value.
         floor: What the metric is by chance for a calibrated forecast.
         note: What a reader of the number has to know of it, "" for nothing.
-        is_costly: Whether it is resampled less often, because it takes long.
+        is_costly: Whether fewer resamples and halves of the passes are looked at, as it takes long.
     """
 
     name: str

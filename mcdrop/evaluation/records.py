@@ -94,8 +94,29 @@ class MetricComparison:
     note: str = ""
 
 
+@dataclass(frozen=True)
+class ClassScore:
+    """Precision, recall and F1 of one class, of the mean of the passes.
+
+    Attributes:
+        label: Number of the class; of a multilabel task, of the label.
+        support: Units of the class: examples, pixels, or examples that have the label.
+        precision: Share of the class among the units predicted as it.
+        recall: Share of the units of the class that are predicted as it.
+        f1: Harmonic mean of both.
+    """
+
+    label: int
+    support: int
+    precision: Estimate
+    recall: Estimate
+    f1: Estimate
+
+
 def plain(values: Any) -> Any:
     """Returns nested values with None for what is not a finite number."""
     if isinstance(values, dict):
         return {name: plain(value) for name, value in values.items()}
+    if isinstance(values, list | tuple):
+        return [plain(value) for value in values]
     return None if isinstance(values, float) and not isfinite(values) else values

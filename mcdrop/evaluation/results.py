@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from math import nan
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -12,7 +12,13 @@ from numpy.typing import NDArray
 
 from mcdrop.errors import DataError
 from mcdrop.evaluation import tables
-from mcdrop.evaluation.records import ComparedMetric, Estimate, MetricComparison, plain
+from mcdrop.evaluation.records import (
+    ClassScore,
+    ComparedMetric,
+    Estimate,
+    MetricComparison,
+    plain,
+)
 from mcdrop.metrics.calibration import CalibrationFloor
 from mcdrop.prediction import Prediction
 
@@ -145,6 +151,9 @@ class Evaluation:
         prediction: The prediction.
         y_true: The targets, in the shape that the prediction calls for.
         warnings: What matters for trust in the numbers, a sentence each, by a short key.
+        confusion: Counts of units, actual class by predicted class of the mean of the passes,
+            shape (C, C); for multilabel one of shape (2, 2) a label; None for a regression.
+        class_scores: One record a class, or label of a multilabel task; empty for a regression.
     """
 
     task: str
@@ -159,6 +168,8 @@ class Evaluation:
     y_true: NDArray[Any]
     omitted: Mapping[str, str] = field(default_factory=dict)
     warnings: Mapping[str, str] = field(default_factory=dict)
+    confusion: NDArray[np.int64] | None = None
+    class_scores: tuple[ClassScore, ...] = ()
 
     def __getitem__(self, name: str) -> MetricComparison:
         """Returns the record of the metric `name`."""
@@ -197,7 +208,13 @@ class Evaluation:
             "omitted": dict(self.omitted),
             "warnings": dict(self.warnings),
             "flipped": self.flipped.tolist(),
+            "confusion": None if self.confusion is None else self.confusion.tolist(),
+            "class_scores": [plain(asdict(score)) for score in self.class_scores],
         }
+
+    def with_warnings(self, warnings: Mapping[str, str]) -> Evaluation:
+        """Returns the evaluation with more warnings, as of inputs that it has not seen."""
+        return replace(self, warnings={**self.warnings, **warnings})
 
     def to_frame(self) -> pd.DataFrame:
         """Returns a pandas table, one row a metric, indexed by its name."""

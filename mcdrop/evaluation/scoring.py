@@ -9,7 +9,7 @@ over examples by that, in a difference by the noise of both sides.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -22,6 +22,7 @@ from mcdrop.evaluation.measures import Measure, Side, nothing
 from mcdrop.evaluation.records import Estimate
 from mcdrop.evaluation.sources import Source
 from mcdrop.intervals import Interval, absent
+from mcdrop.weighted.arrays import BLOCK_ELEMENTS
 from mcdrop.weighted.halves import (
     MonteCarloNoise,
     fold_noise,
@@ -33,11 +34,15 @@ from mcdrop.weighted.units import Statistic
 
 Array = NDArray[np.float64]
 AnyMeasure = Measure[Any]
+OnHalf = Callable[[str, float, Forecast], None]
 
 NUM_PSEUDO_OF_UNITS = 16
 """Pseudo-examples where each holds many units: every one is as costly as an image."""
 
 MOST_RESAMPLES_OF_COSTLY = 200
+
+MOST_HALVES_OF_COSTLY = 4
+"""Two pairs of halves: the noise is rougher, and Student's quantile allows for some of that."""
 
 NO_NOISE = MonteCarloNoise(error=0.0, shift=0.0, degrees=1)
 UNKNOWN_NOISE = "the noise of the passes is not known, as they were not kept (keep_samples=True)"
@@ -151,6 +156,7 @@ def score(
     *,
     num_resamples: int,
     seed: int,
+    on_half: OnHalf | None = None,
 ) -> tuple[dict[str, dict[str, Score]], dict[str, dict[str, str]]]:
     """Returns the score of each measure and forecast, and the reasons of those not defined.
 
@@ -159,6 +165,8 @@ def score(
         measures: What to compute.
         num_resamples: R; with 0 nothing is resampled, nor are halves of the passes looked at.
         seed: Seed of the resamples.
+        on_half: Called with the name of each forecast, and the share of the passes and the
+            forecast of each half of them, so that halves are made once.
     """
     scores: dict[str, dict[str, Score]] = {measure.name: {} for measure in measures}
     omitted: dict[str, dict[str, str]] = {measure.name: {} for measure in measures}
@@ -173,7 +181,7 @@ def score(
             side: Side[Any] = Side(source.forecast, statistic.value, floor)
             scores[measure.name][name] = Score(measure, source, side, statistic)
     if num_resamples:
-        _add_halves(sources, scores)
+        _add_halves(sources, scores, on_half)
         _add_resamples(sources, scores, num_resamples, seed)
     return scores, omitted
 
@@ -194,21 +202,33 @@ def _plain_or_nan(measure: AnyMeasure, forecast: Forecast) -> float:
         return np.nan
 
 
-def _add_halves(sources: Mapping[str, Source], scores: dict[str, dict[str, Score]]) -> None:
+def _add_halves(
+    sources: Mapping[str, Source], scores: dict[str, dict[str, Score]], on_half: OnHalf | None
+) -> None:
     """Puts the values on halves of the passes into the scores."""
     for name, source in sources.items():
         mine = [found[name] for found in scores.values() if name in found]
         if source.num_groups == 0 or not mine:
             continue
-        shares, rows = [], []
+        shares: list[float] = []
+        rows: list[list[float]] = []
         for share, half in source.halves():
-            rows.append([_plain_or_nan(each.measure, half) for each in mine])
+            is_spared = len(shares) >= MOST_HALVES_OF_COSTLY
+            rows.append(
+                [
+                    np.nan
+                    if is_spared and each.measure.is_costly
+                    else _plain_or_nan(each.measure, half)
+                    for each in mine
+                ]
+            )
             shares.append(share)
+            if on_half is not None:
+                on_half(name, share, half)
         for each, values in zip(mine, np.array(rows).T, strict=True):
+            seen = slice(MOST_HALVES_OF_COSTLY if each.measure.is_costly else None)
             scores[each.measure.name][name] = replace(
-                each,
-                halves=values,
-                shares=np.array(shares),
+                each, halves=values[seen], shares=np.array(shares)[seen]
             )
 
 
@@ -221,6 +241,12 @@ class _Drawn:
     wrong: Statistic
     right: Statistic
     companion: Statistic | None
+
+    def add(self, rows: Array, parts: tuple[list[Array], ...]) -> None:
+        """Appends the values of each statistic on some resamples to its part."""
+        for statistic, part in zip((self.wrong, self.right, self.companion), parts, strict=True):
+            if statistic is not None:
+                part.append(_rounded(statistic, self.score, statistic.resampled(rows)))
 
 
 def _add_resamples(
@@ -251,15 +277,16 @@ def _add_resamples(
         atoms.append(block.half * scale)
         if not isinstance(first, ClassForecast):  # numbers have no labels to be wrong
             weights = block.examples * (num_examples / block.examples.sum(axis=1, keepdims=True))
-        for item, parts in zip(drawn, values, strict=True):
-            rows = weights
-            if item.score.measure.is_costly:
-                rows = weights[: max(0, MOST_RESAMPLES_OF_COSTLY - done)]
-            for statistic, part in zip(
-                (item.wrong, item.right, item.companion), parts, strict=True
-            ):
-                if statistic is not None and len(rows):
-                    part.append(_rounded(statistic, item.score, statistic.resampled(rows)))
+        pairs = list(zip(drawn, values, strict=True))
+        step = max(1, BLOCK_ELEMENTS // weights.shape[1])
+        for start in range(0, len(weights), step):  # all measures of a few rows, then the next
+            rows = weights[start : start + step]
+            for item, parts in pairs:
+                if not item.score.measure.is_costly:
+                    item.add(rows, parts)
+        for item, parts in pairs:
+            if item.score.measure.is_costly and done < MOST_RESAMPLES_OF_COSTLY:
+                item.add(weights[: MOST_RESAMPLES_OF_COSTLY - done], parts)
         done += len(weights)
     for item, parts in zip(drawn, values, strict=True):
         wrong, right, companion = (np.concatenate(p) if p else np.empty(0) for p in parts)
@@ -331,8 +358,3 @@ def _other_class(
     reached = np.cumsum(odds, axis=1)
     drawn = generator.random((label.size, 1)) * reached[:, -1:]
     return np.asarray((reached < drawn).sum(axis=1))
-
-
-def shared_metrics(scores: Mapping[str, Mapping[str, Score]]) -> Iterator[str]:
-    """Yields the names of the metrics that some forecast has."""
-    return (name for name, found in scores.items() if found)

@@ -9,7 +9,7 @@ the statistic is made, so a resample costs a few passes over n numbers and no so
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -29,6 +29,8 @@ def in_row_blocks(function: OfWeights) -> OfWeights:
 
     def blockwise(weights: NDArray[Any]) -> FloatArray:
         step = max(1, BLOCK_ELEMENTS // max(1, weights.shape[1]))
+        if weights.shape[0] <= step:  # the array itself, so that what is known of it is found
+            return function(np.asarray(weights, dtype=np.float64))
         blocks = [
             function(np.asarray(weights[start : start + step], dtype=np.float64))
             for start in range(0, weights.shape[0], step)
@@ -60,7 +62,7 @@ def divide(numerator: NDArray[Any], denominator: NDArray[Any], otherwise: float)
     return ratio
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class TiedGroups:
     """Examples sorted by a key, equal keys forming one group.
 
@@ -73,6 +75,7 @@ class TiedGroups:
     order: NDArray[np.intp]
     starts: NDArray[np.intp]
     keys: FloatArray
+    _known: dict[str, Any] = field(default_factory=dict, repr=False)
 
     def sums(self, values: FloatArray) -> FloatArray:
         """Returns the sums of `values`, shape (R, n), over each group, shape (R, G)."""
@@ -81,9 +84,34 @@ class TiedGroups:
             return ordered
         return np.asarray(np.add.reduceat(ordered, self.starts, axis=1))
 
+    def totals(
+        self, weights: FloatArray, factor: FloatArray | None = None
+    ) -> tuple[FloatArray, FloatArray]:
+        """Returns the sums of weights times `factor` over each group, and over all up to it.
 
-def group_ties(keys: FloatArray) -> TiedGroups:
-    """Returns the groups of equal `keys`, shape (n,), in upward order."""
+        Many metrics of one ranking need the same sums of the same weights, and the gathering
+        costs more than the rest: the sums of the last weights are kept.
+
+        Args:
+            weights: Shape (R, n).
+            factor: Shape (n,); None for 1.
+        """
+        if self._known.get("weights") is not weights:
+            self._known.clear()
+            self._known["weights"] = weights
+        name = "plain" if factor is None else str(id(factor))
+        if name not in self._known:
+            sums = self.sums(weights if factor is None else weights * factor)
+            # The factor is kept as well, so that no other array can take its place in memory.
+            self._known[name] = factor, sums, np.cumsum(sums, axis=1)
+        _, sums, reached = self._known[name]
+        return sums, reached
+
+
+def group_ties(keys: FloatArray | TiedGroups) -> TiedGroups:
+    """Returns the groups of equal `keys`, shape (n,), in upward order; groups as they are."""
+    if isinstance(keys, TiedGroups):
+        return keys
     order = np.argsort(keys, kind="stable")
     ordered = keys[order]
     starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.fft import dct, idct
 from scipy.optimize import brentq
+from scipy.sparse import csr_array
 
 from mcdrop.weighted.arrays import (
     BLOCK_ELEMENTS,
@@ -184,6 +185,8 @@ def classwise_calibration_statistic(
     probabilities: FloatArray, labels: NDArray[Any], *, num_bins: int, strategy: str, norm: str
 ) -> OfWeights:
     """Returns the mean over classes of the calibration error of one class against the rest."""
+    if (strategy, norm) == ("uniform", "l1"):
+        return _classwise_gaps(probabilities, labels, num_bins)
     of_class = [
         binned_calibration_statistic(
             probabilities[:, index],
@@ -199,6 +202,87 @@ def classwise_calibration_statistic(
         return np.asarray(sum(statistic(weights) for statistic in of_class) / len(of_class))
 
     return classwise
+
+
+def _classwise_gaps(probabilities: FloatArray, labels: NDArray[Any], num_bins: int) -> OfWeights:
+    """Returns the classwise error whose bins add up |sum of probabilities - count of outcomes|."""
+    classes = ClassBins.of(probabilities, labels, num_bins)
+    surplus = classes.matrix(classes.residuals())
+
+    def classwise(weights: FloatArray) -> FloatArray:
+        gaps = np.abs((surplus @ weights.T).T)
+        return np.asarray(gaps.sum(axis=1) / weights.sum(axis=1) / probabilities.shape[1])
+
+    return in_row_blocks(classwise)
+
+
+@dataclass(frozen=True, eq=False)
+class ClassBins:
+    """Each class of each example in its equal-width bin: one sparse matrix for all classes.
+
+    Attributes:
+        probabilities: Shape (n, C).
+        labels: Shape (n,).
+        num_bins: Number of bins B of each class.
+        cells: Bin of each class, numbered through all classes, shape (n, C).
+    """
+
+    probabilities: FloatArray
+    labels: NDArray[Any]
+    num_bins: int
+    cells: NDArray[np.intp]
+
+    @classmethod
+    def of(cls, probabilities: FloatArray, labels: NDArray[Any], num_bins: int) -> ClassBins:
+        """Returns the bins of probabilities, shape (n, C)."""
+        bins = uniform_bins(probabilities, num_bins)
+        return cls(
+            probabilities, labels, num_bins, bins + num_bins * np.arange(probabilities.shape[1])
+        )
+
+    def matrix(self, values: FloatArray) -> csr_array:
+        """Returns values, shape (n, C), added up by cell: from examples to cells, (C B, n)."""
+        num_examples, num_classes = self.cells.shape
+        starts = np.arange(0, num_examples * num_classes + 1, num_classes)
+        shape = (num_examples, num_classes * self.num_bins)
+        return csr_array((values.ravel(), self.cells.ravel(), starts), shape=shape).T
+
+    def outcomes(self) -> csr_array:
+        """Returns where each example's label falls: from examples to cells, (C B, n)."""
+        num_examples, num_classes = self.cells.shape
+        cell = self.cells[np.arange(num_examples), self.labels]
+        shape = (num_examples, num_classes * self.num_bins)
+        starts = np.arange(num_examples + 1)
+        return csr_array((np.ones(num_examples), cell, starts), shape=shape).T
+
+    def residuals(self) -> FloatArray:
+        """Returns probabilities less one-hot labels, shape (n, C)."""
+        values = self.probabilities.astype(np.float64, copy=True)
+        values[np.arange(self.labels.size), self.labels] -= 1.0
+        return values
+
+
+def brier_part_statistic(
+    probabilities: FloatArray, labels: NDArray[Any], *, num_bins: int, part: str
+) -> OfWeights:
+    """Returns the "reliability" or the "resolution" of the Brier score, summed over classes."""
+    classes = ClassBins.of(probabilities, labels, num_bins)
+    size_of = classes.matrix(np.ones(classes.cells.shape))
+    happened_of = classes.outcomes()
+    stated_of = classes.matrix(probabilities) if part == "reliability" else None
+
+    def statistic(weights: FloatArray) -> FloatArray:
+        size, happened = (size_of @ weights.T).T, (happened_of @ weights.T).T
+        total = weights.sum(axis=1, keepdims=True)
+        rate = divide(happened, size, 0.0)
+        if stated_of is not None:
+            against = divide((stated_of @ weights.T).T, size, 0.0)
+        else:
+            by_class = happened.reshape(len(weights), -1, num_bins).sum(axis=2) / total
+            against = np.repeat(by_class, num_bins, axis=1)
+        return np.asarray((size * (rate - against) ** 2).sum(axis=1) / total[:, 0])
+
+    return in_row_blocks(statistic)
 
 
 def debiased_squared_statistic(

@@ -1,7 +1,8 @@
 """Weighted statistics that depend on the order of a score: detection and selective prediction.
 
 Tied scores are never ordered by chance. Areas take the expected value over all orders of a
-tied group; thresholds accept a tied group as a whole or not at all.
+tied group; thresholds accept a tied group as a whole or not at all. Scores come as an array,
+shape (n,), or as the groups of its ties, which metrics of one ranking can share.
 """
 
 from __future__ import annotations
@@ -21,59 +22,67 @@ from mcdrop.weighted.arrays import (
     in_row_blocks,
 )
 
+Scores = FloatArray | TiedGroups
+
 RELATIVE_TOLERANCE = 1e-12
 """Slack, as a share of the total weight, for comparing sums that rounding has touched."""
 
 
-def auroc_statistic(score: FloatArray, positive: NDArray[Any]) -> OfWeights:
+def auroc_statistic(score: Scores, positive: NDArray[Any]) -> OfWeights:
     """Returns the area under the ROC curve; NaN when one of the two kinds is absent.
 
     Args:
-        score: Shape (n,); higher should mean positive.
+        score: Higher should mean positive.
         positive: 1 or true for what the score should find, shape (n,).
     """
     groups = group_ties(score)
 
     def auroc(weights: FloatArray) -> FloatArray:
-        positives = groups.sums(weights * positive)
-        negatives = groups.sums(weights) - positives
-        below = np.cumsum(negatives, axis=1) - 0.5 * negatives
+        (sizes, reached), (positives, found) = _both(groups, weights, positive)
+        below = (reached - found) - 0.5 * (sizes - positives)
         won = (positives * below).sum(axis=1)
-        return divide(won, positives.sum(axis=1) * negatives.sum(axis=1), np.nan)
+        total = found[:, -1]
+        return divide(won, total * (reached[:, -1] - total), np.nan)
 
     return in_row_blocks(auroc)
 
 
-def _descending(groups: TiedGroups, values: FloatArray) -> FloatArray:
+def _both(
+    groups: TiedGroups, weights: FloatArray, factor: NDArray[Any]
+) -> tuple[tuple[FloatArray, FloatArray], tuple[FloatArray, FloatArray]]:
+    """Returns the sums, alone and cumulative, of the weights and of the weighted factor."""
+    return groups.totals(weights), groups.totals(weights, factor)
+
+
+def _descending(sums: FloatArray, reached: FloatArray) -> FloatArray:
     """Returns cumulative sums over groups from the highest score downward, shape (R, G)."""
-    return np.asarray(np.cumsum(groups.sums(values)[:, ::-1], axis=1))
+    return np.asarray((reached[:, -1:] - reached + sums)[:, ::-1])
 
 
-def average_precision_statistic(score: FloatArray, positive: NDArray[Any]) -> OfWeights:
+def average_precision_statistic(score: Scores, positive: NDArray[Any]) -> OfWeights:
     """Returns the average precision, the step-wise area under the precision-recall curve."""
     groups = group_ties(score)
 
     def average_precision(weights: FloatArray) -> FloatArray:
-        found = _descending(groups, weights * positive)
-        called = _descending(groups, weights)
-        precision = divide(found, called, 0.0)
-        gained = np.diff(found, axis=1, prepend=0.0)
+        (sizes, reached), (positives, found) = _both(groups, weights, positive)
+        called = reached[:, -1:] - reached + sizes
+        precision = divide(found[:, -1:] - found + positives, called, 0.0)
         total = found[:, -1]
-        area = divide((gained * precision).sum(axis=1), total, np.nan)
-        return np.where(total < called[:, -1], area, np.nan)
+        area = divide((positives * precision).sum(axis=1), total, np.nan)
+        return np.where(total < reached[:, -1], area, np.nan)
 
     return in_row_blocks(average_precision)
 
 
 def false_positive_rate_statistic(
-    score: FloatArray, positive: NDArray[Any], *, true_positive_rate: float
+    score: Scores, positive: NDArray[Any], *, true_positive_rate: float
 ) -> OfWeights:
     """Returns the false positive rate at the highest threshold that finds enough positives."""
     groups = group_ties(score)
 
     def false_positive_rate(weights: FloatArray) -> FloatArray:
-        found = _descending(groups, weights * positive)
-        called = _descending(groups, weights)
+        whole, positives = _both(groups, weights, positive)
+        found, called = _descending(*positives), _descending(*whole)
         total = found[:, -1]
         needed = true_positive_rate * total - RELATIVE_TOLERANCE * called[:, -1]
         first = np.argmax(found >= needed[:, np.newaxis], axis=1)
@@ -85,7 +94,7 @@ def false_positive_rate_statistic(
     return in_row_blocks(false_positive_rate)
 
 
-def area_under_risk_coverage_statistic(uncertainty: FloatArray, error: FloatArray) -> OfWeights:
+def area_under_risk_coverage_statistic(uncertainty: Scores, error: FloatArray) -> OfWeights:
     """Returns (1/n) sum_k (mean error of the k most certain), expected over the order of ties.
 
     Inside a tied group the expected sum of errors grows evenly, so that the sum over its
@@ -97,11 +106,9 @@ def area_under_risk_coverage_statistic(uncertainty: FloatArray, error: FloatArra
     holds_error = np.add.reduceat(np.abs(error)[groups.order], groups.starts) > 0
 
     def area(weights: FloatArray) -> FloatArray:
-        sizes = groups.sums(weights)
-        after = np.cumsum(sizes, axis=1)
+        (sizes, after), (errors, _) = _both(groups, weights, error)
         total = after[:, -1:]
-        sizes, after = sizes[:, holds_error], after[:, holds_error]
-        errors = groups.sums(weights * error)[:, holds_error]
+        sizes, after, errors = sizes[:, holds_error], after[:, holds_error], errors[:, holds_error]
         before = np.maximum(after - sizes, 0.0)
         harmonic = digamma(after + 1.0)
         later = errors * (digamma(total + 1.0) - harmonic)
@@ -112,9 +119,7 @@ def area_under_risk_coverage_statistic(uncertainty: FloatArray, error: FloatArra
     return in_row_blocks(area)
 
 
-def excess_area_under_risk_coverage_statistic(
-    uncertainty: FloatArray, error: FloatArray
-) -> OfWeights:
+def excess_area_under_risk_coverage_statistic(uncertainty: Scores, error: FloatArray) -> OfWeights:
     """Returns the area minus that of the best order, in which the error is its own score."""
     area = area_under_risk_coverage_statistic(uncertainty, error)
     best = area_under_risk_coverage_statistic(error, error)
@@ -127,29 +132,25 @@ def excess_area_under_risk_coverage_statistic(
 
 
 def area_under_generalized_risk_coverage_statistic(
-    uncertainty: FloatArray, error: FloatArray
+    uncertainty: Scores, error: FloatArray
 ) -> OfWeights:
     """Returns the trapezoidal area under (share accepted, sum of accepted errors / n)."""
     groups = group_ties(uncertainty)
 
     def area(weights: FloatArray) -> FloatArray:
-        sizes = groups.sums(weights)
-        errors = groups.sums(weights * error)
-        accepted = np.cumsum(errors, axis=1) - 0.5 * errors
-        return np.asarray((accepted * sizes).sum(axis=1) / sizes.sum(axis=1) ** 2)
+        (sizes, reached), (errors, made) = _both(groups, weights, error)
+        accepted = made - 0.5 * errors
+        return np.asarray((accepted * sizes).sum(axis=1) / reached[:, -1] ** 2)
 
     return in_row_blocks(area)
 
 
-def coverage_at_risk_statistic(
-    uncertainty: FloatArray, error: FloatArray, *, risk: float
-) -> OfWeights:
+def coverage_at_risk_statistic(uncertainty: Scores, error: FloatArray, *, risk: float) -> OfWeights:
     """Returns the largest share that a threshold accepts at a mean error of at most `risk`."""
     groups = group_ties(uncertainty)
 
     def coverage(weights: FloatArray) -> FloatArray:
-        accepted = np.cumsum(groups.sums(weights), axis=1)
-        errors = np.cumsum(groups.sums(weights * error), axis=1)
+        (_, accepted), (_, errors) = _both(groups, weights, error)
         limit = risk * accepted
         allowed = errors <= limit + RELATIVE_TOLERANCE * np.maximum(np.abs(errors), np.abs(limit))
         return np.asarray(np.where(allowed, accepted, 0.0).max(axis=1) / accepted[:, -1])
@@ -158,14 +159,13 @@ def coverage_at_risk_statistic(
 
 
 def risk_at_coverage_statistic(
-    uncertainty: FloatArray, error: FloatArray, *, coverage: float
+    uncertainty: Scores, error: FloatArray, *, coverage: float
 ) -> OfWeights:
     """Returns the mean error at the smallest threshold that accepts a share of `coverage`."""
     groups = group_ties(uncertainty)
 
     def risk(weights: FloatArray) -> FloatArray:
-        accepted = np.cumsum(groups.sums(weights), axis=1)
-        errors = np.cumsum(groups.sums(weights * error), axis=1)
+        (_, accepted), (_, errors) = _both(groups, weights, error)
         needed = (coverage - RELATIVE_TOLERANCE) * accepted[:, -1:]
         first = np.argmax(accepted >= needed, axis=1)
         rows = np.arange(weights.shape[0])

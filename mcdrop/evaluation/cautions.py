@@ -1,0 +1,82 @@
+"""What a reader of an evaluation has to know before trusting it: `Evaluation.warnings`."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mcdrop.evaluation.forecasts import ClassForecast, Forecast, RegressionForecast
+from mcdrop.prediction import Prediction
+
+FEW_ERRORS = 10
+FEW_EXAMPLES = 50
+FEW_PASSES = 10
+MOST_NAMED = 5
+
+RESIDUALS = (0.5, 2.0)
+"""Root mean square of standardised residuals, 1 if all is well, outside of which is a warning."""
+
+LEAST_RESIDUALS = 20
+
+
+def cautions(prediction: Prediction, forecast: Forecast) -> dict[str, str]:
+    """Returns warnings by key: few examples, few errors, few passes, labels, residuals.
+
+    Args:
+        prediction: The prediction.
+        forecast: The mean of its passes, with targets.
+    """
+    found = {}
+    if len(prediction) < FEW_EXAMPLES:
+        found["few_examples"] = (
+            f"{len(prediction)} examples are few: most of what is said here could be chance."
+        )
+    if prediction.num_samples < FEW_PASSES:
+        found["few_passes"] = (
+            f"{prediction.num_samples} passes are few: uncertainties are low, and every Monte "
+            "Carlo number wavers, by what its interval says."
+        )
+    if isinstance(forecast, ClassForecast):
+        return found | _of_classes(forecast)
+    return found | _of_residuals(forecast)
+
+
+def _of_classes(forecast: ClassForecast) -> dict[str, str]:
+    found = {}
+    num_examples = forecast.units.num_examples
+    errors = int(np.count_nonzero(forecast.units.sums(forecast.error)))
+    if errors < FEW_ERRORS:
+        counted = "no example is" if errors == 0 else f"{errors} of {num_examples} examples are"
+        counted = "1 example is" if errors == 1 else counted
+        found["few_errors"] = (
+            f"{counted} wrong: too few to say how well the uncertainty finds errors."
+        )
+    sizes = np.bincount(forecast.labels, minlength=forecast.num_classes)
+    present = np.flatnonzero(sizes)
+    if present.size == 1:
+        found["one_class"] = f"every label is {present[0]}: nothing is known of other classes."
+    elif forecast.position is None and present.size < forecast.num_classes:
+        missing = np.flatnonzero(sizes == 0)
+        named = ", ".join(map(str, missing[:MOST_NAMED]))
+        more = f" and {missing.size - MOST_NAMED} more" if missing.size > MOST_NAMED else ""
+        found["missing_classes"] = f"no example is of class {named}{more}: nothing is known of it."
+    return found
+
+
+def _of_residuals(forecast: RegressionForecast) -> dict[str, str]:
+    """Returns the warning of a Gaussian head whose variance does not fit its errors."""
+    variance = forecast.variance
+    if forecast.task != "gaussian" or variance is None or len(forecast.y) < LEAST_RESIDUALS:
+        return {}
+    squares = np.square(forecast.y - forecast.mean)
+    # The median of a chi-square of one degree is .455; outliers do not move it.
+    ratio = float(np.sqrt(np.median(squares / np.maximum(variance, 1e-300)) / 0.4549))
+    if RESIDUALS[0] <= ratio <= RESIDUALS[1]:
+        return {}
+    side = "too small" if ratio > 1 else "too large"
+    return {
+        "residuals": (
+            f"the errors are {ratio:.3g} times as large as the stated deviations say: these are "
+            f"{side}. Look whether the second output is read rightly (gaussian_scale), and "
+            "whether the targets are in the units of the training."
+        )
+    }
