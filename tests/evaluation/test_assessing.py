@@ -15,8 +15,8 @@ from mcdrop.evaluation import Estimate, MetricComparison, evaluate
 from mcdrop.evaluation.class_measures import CLASS_MEASURES
 from mcdrop.evaluation.regression_measures import REGRESSION_MEASURES
 from mcdrop.weighted import units as units_module
-from mcdrop.weighted.bootstrap import resample_weights
 from mcdrop.weighted.ranking import auroc_statistic
+from mcdrop.weighted.resampling import draw_weights
 from mcdrop.weighted.units import Units
 
 FEW = {"num_resamples": 100}
@@ -529,7 +529,7 @@ def test_the_difference_is_resampled_in_pairs():
 
 def test_images_are_resampled_whole():
     prediction, labels = make_dense()
-    same = prediction.deterministic  # without noise of passes the interval is the bootstrap's
+    same = prediction.deterministic  # without noise of passes the interval is that over examples
     twin = from_samples(np.stack([same] * 4), same, task="classification")
     evaluation = evaluate(twin, labels, metrics=["accuracy"], seed=3, **FEW)
     right = ((same.argmax(axis=-1) == labels) & (labels != -1)).sum(axis=(1, 2))
@@ -564,7 +564,7 @@ def test_counting_rounded_pixels_comes_close_to_copying_them():
     units = Units(20, example)
     counted = units.of_scores(make, scores, errors)
     copied = units.of_units(make(scores, errors))
-    weights = next(resample_weights(20, 50, seed=0))
+    weights = next(draw_weights(20, 50, seed=0)).examples
     assert counted.value == copied.value
     # Half precision keeps 11 bits: scores closer than 5e-4 become ties.
     np.testing.assert_allclose(counted.resampled(weights), copied.resampled(weights), atol=1e-3)
@@ -574,7 +574,7 @@ def test_counting_rounded_pixels_comes_close_to_copying_them():
 def test_units_are_spread_in_blocks(monkeypatch):
     example = np.repeat(np.arange(5), 4)
     statistic = Units(5, example).of_units(lambda weights: weights @ np.arange(20.0))
-    weights = next(resample_weights(5, 30, seed=0))
+    weights = next(draw_weights(5, 30, seed=0)).examples
     expected = weights @ np.arange(20.0).reshape(5, 4).sum(axis=1)
     monkeypatch.setattr(units_module, "UNIT_BLOCK", 45)
     np.testing.assert_allclose(statistic.resampled(weights), expected)

@@ -16,7 +16,7 @@ from mcdrop.recalibrate import (
     VarianceScaling,
     VectorScaling,
 )
-from mcdrop.weighted.bootstrap import half_sample_noise, half_samples
+from mcdrop.weighted.halves import half_sample_noise, half_samples
 
 NUM_SAMPLES = 50
 KINDS = (TemperatureScaling, VectorScaling, BetaCalibration, IsotonicCalibration)
