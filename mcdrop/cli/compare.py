@@ -16,6 +16,7 @@ from mcdrop.cli.work import (
     open_examples,
     read_labels,
     sample,
+    tell_readings,
     try_out,
     versions,
     wrap_model,
@@ -68,7 +69,8 @@ def _evaluate(name: str, path: Path, options: Namespace, terminal: Terminal) -> 
         labels = read_labels(examples, try_out(mc, examples, options))
     except McdropError as error:
         raise DataError(f"{name}: {error}") from error
-    return evaluate(sample(mc, examples, options, terminal, f"Sampling {name}"), labels)
+    tell_readings(examples, labels, terminal)
+    return evaluate(sample(mc, examples, options, terminal, f"Sampling {name}"), labels.values)
 
 
 def _write(folder: Path, evaluations: dict[str, Any], options: Namespace) -> None:

@@ -47,7 +47,7 @@ def _train_and_report(options: Namespace, output: Output, terminal: Terminal) ->
     started = time.monotonic()
     prediction = sample(mc, examples, settings, terminal, "Sampling")
     seconds = time.monotonic() - started
-    evaluation = evaluate(prediction, read_labels(examples, prediction))
+    evaluation = evaluate(prediction, read_labels(examples, prediction).values)
     context = report.make_context(mc, settings, seconds)
     with output.draft() as draft:
         report.write(draft, evaluation, examples, context)

@@ -9,20 +9,20 @@ from typing import Any
 
 from mcdrop.cli.terminal import Terminal
 from mcdrop.cli.work import wrap_model
-from mcdrop.loading.matching import input_shapes
+from mcdrop.loading import input_specs
 
 
 def run(options: Namespace, terminal: Terminal) -> None:
     """Prints the audit as text or JSON."""
     mc = wrap_model(options.model, options, terminal)
     terminal.say(mc.summary())
-    shapes = input_shapes(mc.model)
+    specs = input_specs(mc.model)
     terminal.result(
         {
             "model": str(options.model),
             "name": mc.model.name,
             "num_parameters": mc.model.count_params(),
-            "inputs": None if shapes is None else {key: list(size) for key, size in shapes.items()},
+            "inputs": None if specs is None else {key: list(s.shape) for key, s in specs.items()},
             "share_run_once": mc.share_run_once,
             "stochastic_layers": [_plain(asdict(layer)) for layer in mc.stochastic_layers],
         }

@@ -20,8 +20,8 @@ FOLDER = "DIR"
 """Placeholders in the help, from which shell completion knows what to offer."""
 
 DATA_HELP = (
-    "an .npz, .npy, .parquet or .csv file, a folder of images with one subfolder a class, or the "
-    "name of a data set: digits, mnist, fashion_mnist, cifar10"
+    "an .npz, .npy, .parquet, .csv or .tsv file, a folder of images with one subfolder a class, or "
+    "the name of a data set: digits, mnist, fashion_mnist, cifar10"
 )
 
 
@@ -55,6 +55,14 @@ def image_size(text: str) -> tuple[int, int]:
             f"{text!r} is no size, expected HEIGHTxWIDTH as in 224x224"
         )
     return int(match[1]), int(match[2])
+
+
+def separator(text: str) -> str:
+    """Returns a single character, the tab by its name."""
+    character = {"tab": "\t", "\\t": "\t"}.get(text, text)
+    if len(character) != 1 or character in '\r\n"':
+        raise argparse.ArgumentTypeError(f"{text!r} is no separator, expected one character")
+    return character
 
 
 def at_least(minimum: int) -> Callable[[str], int]:
@@ -140,9 +148,16 @@ def add_data(parser: Any) -> None:
         group,
         "--y-key",
         metavar="NAME",
-        help="array or column with the labels (without it: y_test, y, labels, ...)",
+        help="array or column with the labels; several columns, separated by commas, for several "
+        "targets (without it: y_test, y, labels, ...)",
     )
     add(group, "--labels", metavar=FILE, type=Path, help=".npy file with the labels")
+    add(
+        group,
+        "--drop-missing",
+        action="store_true",
+        help="leave out the examples whose label is missing, which otherwise is an error",
+    )
     add(
         group,
         "--scale",
@@ -155,7 +170,30 @@ def add_data(parser: Any) -> None:
         "--image-size",
         metavar="HxW",
         type=image_size,
-        help="resize the images of a folder, as keras.utils.image_dataset_from_directory does",
+        help="resize images as keras.utils.image_dataset_from_directory does (without it: to the "
+        "size that the model takes)",
+    )
+    add(
+        group,
+        "--separator",
+        metavar="CHAR",
+        type=separator,
+        help="character between the fields of a text table, or 'tab' (without it: the only one "
+        "of comma, semicolon, tab and | that fits)",
+    )
+    add(
+        group,
+        "--decimal",
+        metavar="CHAR",
+        choices=(".", ","),
+        default=".",
+        help="character before the fraction of a number in a text table, . or ,",
+    )
+    add(
+        group,
+        "--encoding",
+        metavar="NAME",
+        help="encoding of a text table, such as cp1252 (without it: UTF-8)",
     )
     add(
         group,
@@ -173,8 +211,8 @@ def add_class_names(parser: Any) -> None:
         "--class-names",
         metavar="A,B,...",
         type=names,
-        help="names of the classes in the order of the labels, or the name of a text file with "
-        "one on each line",
+        help="names of the classes in the order of the model's outputs, or the name of a text file "
+        "with one on each line; labels that are names are matched with them",
     )
 
 

@@ -11,6 +11,7 @@ from mcdrop.cli.work import (
     claim_output,
     only_output,
     open_examples,
+    tell_readings,
     try_out,
     wrap_model,
 )
@@ -36,6 +37,7 @@ def _predict(options: Namespace, output: Output, terminal: Terminal) -> None:
     examples = open_examples(options.data, mc.model, options, terminal)
     trial = try_out(mc, examples, options)
     count = len(examples.fitted)
+    tell_readings(examples, None, terminal)
     with (
         terminal.progress("Predicting") as progress,
         output.draft() as draft,

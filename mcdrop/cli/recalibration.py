@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from numpy.typing import NDArray
+
 from mcdrop import recalibrate
 from mcdrop.cli.terminal import Terminal
-from mcdrop.cli.work import Examples, read_labels, sample
+from mcdrop.cli.work import Examples, sample
 from mcdrop.errors import DataError
 from mcdrop.loading.named import is_named
 from mcdrop.prediction import Prediction
@@ -79,14 +81,14 @@ def check_task(kind: str, prediction: Prediction) -> None:
 
 
 def fit(
-    mc: Any, examples: Examples, trial: Prediction, options: Namespace, terminal: Terminal
+    mc: Any, examples: Examples, y: NDArray[Any], options: Namespace, terminal: Terminal
 ) -> Fitted:
-    """Samples the calibration data and fits the calibrator on them.
+    """Samples the calibration data and fits the calibrator on them and their labels `y`.
 
     Raises:
-        DataError: The labels do not fit the model, as `trial` shows, or have no best fit.
+        DataError: The labels have no best fit.
     """
-    y, kind = read_labels(examples, trial), options.recalibrate
+    kind = options.recalibrate
     held_out = sample(mc, examples, options, terminal, "Sampling calibration data")
     data_name = Path(options.calibration_data).name
     try:

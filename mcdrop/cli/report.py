@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from argparse import Namespace
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from mcdrop.cli.work import (
     open_examples,
     read_labels,
     sample,
+    tell_readings,
     try_out,
     versions,
     wrap_model,
@@ -52,22 +54,25 @@ def _report(options: Namespace, output: Output, terminal: Terminal) -> None:
     examples = open_examples(options.data, mc.model, options, terminal)
     trial = try_out(mc, examples, options)
     labels = read_labels(examples, trial)
-    check_class_names(trial, examples.original.class_names)
+    check_class_names(trial, labels.class_names)
+    examples = examples.named(labels.class_names)
     other_data = _open_more(options.ood, mc, options, terminal)
     held_out = _open_more(options.calibration_data, mc, options, terminal)
     fitted = None
     if held_out is not None:
         recalibration.check_task(options.recalibrate, trial)
-        fitted = recalibration.fit(mc, held_out, trial, options, terminal)
+        held_out_labels = read_labels(held_out, trial, labels.class_names)
+        fitted = recalibration.fit(mc, held_out, held_out_labels.values, options, terminal)
+    readings = tell_readings(examples, labels, terminal)
     started = time.monotonic()
     prediction = sample(mc, examples, options, terminal, "Sampling")
     seconds = time.monotonic() - started
     others = (
         sample(mc, other_data, options, terminal, "Sampling other data") if other_data else None
     )
-    evaluation = evaluate(prediction, labels)
+    evaluation = evaluate(prediction, labels.values)
     repaired = fitted.repair(prediction) if fitted is not None else None
-    context = make_context(mc, options, seconds)
+    context = make_context(mc, options, seconds, readings)
     result: dict[str, Any] = {"output": str(options.output), "evaluation": evaluation.to_dict()}
     with output.draft() as draft:
         write(draft, evaluation, examples, context, others=others, repaired=repaired)
@@ -83,7 +88,9 @@ def _report(options: Namespace, output: Output, terminal: Terminal) -> None:
     terminal.result(result)
 
 
-def make_context(mc: Any, options: Namespace, seconds: float) -> ReportContext:
+def make_context(
+    mc: Any, options: Namespace, seconds: float, readings: Sequence[str] = ()
+) -> ReportContext:
     """Returns what a report says about its origin."""
     return ReportContext(
         model_name=Path(options.model).name,
@@ -94,6 +101,7 @@ def make_context(mc: Any, options: Namespace, seconds: float) -> ReportContext:
         layers=mc.stochastic_layers,
         share_run_once=mc.share_run_once,
         seconds=seconds,
+        readings=readings,
     )
 
 

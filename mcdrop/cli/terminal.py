@@ -47,6 +47,11 @@ class Terminal:
         if not self.quiet:
             printing.write_message(f"mcdrop: warning: {' '.join(text.split())}\n")
 
+    def note(self, text: str) -> None:
+        """Writes how something was understood to standard error."""
+        if not self.quiet:
+            sys.stderr.write(f"mcdrop: note: {' '.join(text.split())}\n")
+
     def error(self, text: str) -> None:
         """Writes an error to standard error, in one line."""
         printing.write_message(f"mcdrop: error: {' '.join(text.split())}\n")

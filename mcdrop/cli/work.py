@@ -21,8 +21,22 @@ from mcdrop.cli.terminal import Terminal, import_keras
 from mcdrop.errors import DataError, ModelError
 from mcdrop.files import Kind, Output, claim
 from mcdrop.files.archives import read_text
-from mcdrop.loading import Data, DataOptions, ImageOptions, fit_to_model, load_model, open_data
-from mcdrop.loading.matching import image_channels, pixel_hint
+from mcdrop.loading import (
+    Data,
+    DataOptions,
+    ImageOptions,
+    Labels,
+    TextOptions,
+    fit_to_model,
+    input_specs,
+    load_model,
+    number_labels,
+    open_data,
+)
+from mcdrop.loading.data import rename_classes
+from mcdrop.loading.expected import fill_images
+from mcdrop.loading.labels import check_numbers
+from mcdrop.loading.matching import pixel_hint
 from mcdrop.loading.models import check_model_file
 from mcdrop.loading.named import is_named
 from mcdrop.prediction import Prediction
@@ -61,6 +75,10 @@ class Examples:
             return None
         pixels: NDArray[Any] = self.original.x()
         return pixels
+
+    def named(self, class_names: tuple[str, ...] | None) -> Examples:
+        """Returns the examples with names for the numbers of their classes."""
+        return replace(self, original=replace(self.original, class_names=class_names))
 
     def _has_channel_axis(self) -> bool:
         return len(next(iter(self.fitted.inputs.values())).shape) == 4
@@ -117,7 +135,11 @@ def open_examples(
     source: str, model: Any, options: Namespace, terminal: Terminal, *, keys: bool = True
 ) -> Examples:
     """Opens data for a model, as the options say; `keys` tells whether --y-key and such apply."""
-    data = open_data(source, data_options(options, image_channels(model), keys=keys))
+    specs = input_specs(model)
+    images = fill_images(None, specs, size=options.image_size)
+    data = open_data(source, data_options(options, keys=keys, images=images), specs)
+    if options.drop_missing:
+        data = data.drop_missing()
     data = data.limit(options.limit)
     hint = pixel_hint(data, model, options.scale)
     if hint:
@@ -131,14 +153,15 @@ def check_source(source: str) -> None:
         open_data(source)
 
 
-def data_options(options: Namespace, channels: int, *, keys: bool) -> DataOptions:
-    """Returns how to read data for a model whose images have so many channels."""
+def data_options(options: Namespace, *, keys: bool, images: ImageOptions) -> DataOptions:
+    """Returns how to read data for a model that takes such images."""
     return DataOptions(
         x_key=options.x_key,
         y_key=options.y_key if keys else None,
         labels=options.labels if keys else None,
         class_names=class_names(getattr(options, "class_names", None)) if keys else None,
-        images=ImageOptions(channels, options.image_size),
+        images=images,
+        text=TextOptions(options.separator, options.decimal, options.encoding),
     )
 
 
@@ -230,21 +253,46 @@ def _several_outputs(names: Sequence[str]) -> str:
     return f"The model has several outputs; choose one of {', '.join(names)} by --model-output."
 
 
-def read_labels(examples: Examples, trial: Prediction) -> NDArray[Any]:
-    """Returns the labels, checked against the prediction of the first examples.
+def read_labels(
+    examples: Examples, trial: Prediction, class_names: tuple[str, ...] | None = None
+) -> Labels:
+    """Returns the labels as numbers, checked against the prediction of the first examples.
+
+    Args:
+        examples: The data.
+        trial: A prediction of some of them.
+        class_names: Names of the classes in the order of the outputs; None takes those that
+            the data bring.
 
     Raises:
-        DataError: There are none, or they do not fit the prediction.
+        DataError: There are none, some are missing, or they do not fit the prediction.
     """
     from mcdrop.evaluation.targets import as_targets, shape_of
 
     data = examples.original
-    labels = data.y()
+    if class_names is not None:
+        data = rename_classes(data, class_names)
+    values, names = data.y(), data.class_names
     try:
-        as_targets(labels, trial.task, (len(data), *shape_of(trial)[1:]), 0.95)
+        if trial.task in ("classification", "binary"):
+            _, *shape, num_classes = trial.class_probabilities.shape
+            labels = number_labels(
+                values, num_classes, names, row_shape=tuple(shape), categories=data.categories
+            )
+        else:
+            labels = Labels(check_numbers(values), names)
+        as_targets(labels.values, trial.task, (len(data), *shape_of(trial)[1:]), 0.95)
     except DataError as error:
         raise DataError(f"The labels of {data.name} do not fit the model: {error}") from None
     return labels
+
+
+def tell_readings(examples: Examples, labels: Labels | None, terminal: Terminal) -> list[str]:
+    """Says how the data were read where they might be read otherwise, and returns it."""
+    readings = [*examples.fitted.readings, *(labels.readings if labels is not None else ())]
+    for reading in readings:
+        terminal.note(reading)
+    return readings
 
 
 def versions() -> dict[str, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,41 +12,36 @@ from numpy.typing import NDArray
 
 from mcdrop.errors import DataError
 from mcdrop.files.archives import ZIP_MAGIC, ByteSource, list_members, read_start
-from mcdrop.loading.images import ImageOptions, open_folder
+from mcdrop.loading.columns import listed
+from mcdrop.loading.expected import InputSpec, fill_images
+from mcdrop.loading.folders import open_folder
+from mcdrop.loading.labels import check_present, find_missing
 from mcdrop.loading.named import KNOWN_NAMES, is_named, load_named
-from mcdrop.loading.rows import ArrayRows, ChosenRows, NpyRows, Rows, npy_rows, read
-from mcdrop.loading.tables import open_table
+from mcdrop.loading.options import DataOptions, split_key
+from mcdrop.loading.rows import (
+    ArrayRows,
+    ChosenRows,
+    MappedRows,
+    NpyRows,
+    Rows,
+    npy_rows,
+    read,
+)
+from mcdrop.loading.tables import is_table, open_table
 
 KEY_PAIRS = (("x_test", "y_test"), ("x", "y"), ("images", "labels"))
 """Names under which an `.npz` file may hold inputs and labels without being told."""
 
+_SAVE_ARRAYS = "Save arrays with np.savez(file, x=..., y=...)."
+_WAYS_OUT = {
+    **dict.fromkeys((".pkl", ".pickle", ".joblib"), f"A pickle may run code. {_SAVE_ARRAYS}"),
+    **dict.fromkeys((".xlsx", ".xls"), "Save it with pd.read_excel(...).to_parquet(file)."),
+    **dict.fromkeys((".json", ".jsonl"), "Save it with pd.read_json(...).to_parquet(file)."),
+    **dict.fromkeys((".feather", ".arrow"), "Save it with pd.read_feather(...).to_parquet(file)."),
+    ".tfrecord": "Read it with tf.data and pass the dataset to MCDropout.predict.",
+}
 _NPY_MAGIC = b"\x93NUMPY"
 Array = NDArray[Any]
-
-
-@dataclass(frozen=True)
-class DataOptions:
-    """How to read a data source.
-
-    Attributes:
-        x_key: Name of the input array or column; several, separated by commas, for tables
-            and for models with several inputs.
-        y_key: Name of the label array or column.
-        labels: An `.npy` file with the labels, for sources without them.
-        class_names: Names of the classes, in the order of the labels.
-        images: How image files are decoded.
-    """
-
-    x_key: str | None = None
-    y_key: str | None = None
-    labels: Path | None = None
-    class_names: tuple[str, ...] | None = None
-    images: ImageOptions = field(default_factory=ImageOptions)
-
-    @property
-    def x_keys(self) -> tuple[str, ...]:
-        """The names in `x_key`."""
-        return tuple(self.x_key.split(",")) if self.x_key else ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,6 +54,11 @@ class Data:
         labels: Rows of the labels, or None.
         class_names: Names of the classes, or None.
         listed: Whether several inputs come as a list in their order, not as a dict by name.
+        is_images: Whether the only input comes from encoded images, in [0, 255].
+        columns: Names of the columns stacked into the only input, for a table.
+        categories: The order in which the source holds the names that are its labels.
+        readings: How the source was read where it might be read otherwise, one sentence each.
+        indices: Number of each example in the whole source, when only some are chosen.
     """
 
     name: str
@@ -66,6 +66,11 @@ class Data:
     labels: Rows | None = None
     class_names: tuple[str, ...] | None = None
     listed: bool = False
+    is_images: bool = False
+    columns: tuple[str, ...] = ()
+    categories: tuple[str, ...] | None = None
+    readings: tuple[str, ...] = ()
+    indices: NDArray[np.intp] | None = None
 
     def __len__(self) -> int:
         """Returns the number of examples."""
@@ -86,35 +91,65 @@ class Data:
         return list(arrays) if self.listed else dict(zip(self.inputs, arrays, strict=True))
 
     def y(self) -> Array:
-        """Returns all labels.
+        """Returns all labels, as numbers or as names.
 
         Raises:
-            DataError: The source has none.
+            DataError: The source has none, or some are missing.
         """
         if self.labels is None:
             raise DataError(
                 f"{self.name} has no labels. Name them with --y-key, or pass an .npy file of them "
                 "with --labels."
             )
-        return read(self.labels)
+        labels = read(self.labels)
+        check_present(self.name, labels)
+        return labels
+
+    def drop_missing(self) -> Data:
+        """Returns the examples that have a label, and says in `readings` how many have none.
+
+        Raises:
+            DataError: None has one.
+        """
+        if self.labels is None:
+            return self
+        missing = find_missing(read(self.labels))
+        if missing.all():
+            raise DataError(f"All {len(self)} labels of {self.name} are missing.")
+        if not missing.any():
+            return self
+        note = f"{missing.sum()} of {len(self)} examples of {self.name} are left out: no label."
+        chosen = self._choose(np.flatnonzero(~missing))
+        return replace(chosen, readings=(*self.readings, note))
 
     def limit(self, count: int | None) -> Data:
         """Returns `count` examples chosen at random, the same ones every time, in their order."""
         if count is None or count >= len(self):
             return self
-        indices = np.sort(np.random.default_rng(0).choice(len(self), count, replace=False))
-        inputs = {name: ChosenRows(rows, indices) for name, rows in self.inputs.items()}
-        labels = None if self.labels is None else ChosenRows(self.labels, indices)
-        return replace(self, inputs=inputs, labels=labels)
+        return self._choose(np.sort(np.random.default_rng(0).choice(len(self), count, False)))
+
+    def _choose(self, indices: NDArray[np.intp]) -> Data:
+        return replace(
+            self,
+            inputs={name: ChosenRows(rows, indices) for name, rows in self.inputs.items()},
+            labels=None if self.labels is None else ChosenRows(self.labels, indices),
+            indices=indices if self.indices is None else self.indices[indices],
+        )
 
 
-def open_data(source: str, options: DataOptions | None = None) -> Data:
+def open_data(
+    source: str,
+    options: DataOptions | None = None,
+    expected: Mapping[str, InputSpec] | None = None,
+) -> Data:
     """Opens a data source without reading its examples yet.
 
     Args:
-        source: An `.npz`, `.npy`, `.parquet` or `.csv` file, a folder of images with one
-            subfolder a class, or the name of a data set (see `load_named`).
+        source: An `.npz`, `.npy`, `.parquet`, `.csv`, `.tsv` or `.txt` file, a folder of images
+            with one subfolder a class, or the name of a data set (see `load_named`).
         options: How to read it.
+        expected: The inputs of the model, as `input_specs` gives them: the size and channels of
+            images, which columns are text, and columns that are inputs of their own.
 
     Raises:
         DataError: The source is missing, damaged, empty, of no known kind, holds Python
@@ -126,32 +161,74 @@ def open_data(source: str, options: DataOptions | None = None) -> Data:
         (100, (100, 8, 8, 1), array([3, 7, 8, 6]))
     """
     chosen = options or DataOptions()
-    data = _open(source, chosen)
+    data = _open(source, chosen, expected)
     if chosen.labels is not None:
-        data = replace(data, labels=_open_npy(chosen.labels))
+        data = replace(data, labels=_open_npy(chosen.labels), categories=None)
     if chosen.class_names is not None:
-        data = replace(data, class_names=chosen.class_names)
+        data = rename_classes(data, chosen.class_names)
     _check_lengths(data)
     return data
 
 
-def _open(source: str, options: DataOptions) -> Data:
+def _open(source: str, options: DataOptions, expected: Mapping[str, InputSpec] | None) -> Data:
     path = Path(source)
     if is_named(source):
         named = load_named(source)
         return Data(source, {"x": ArrayRows(named.x)}, ArrayRows(named.y), named.class_names)
     if path.is_dir():
-        images, labels, names = open_folder(path, options.images)
-        rows = None if labels is None else ArrayRows(labels)
-        return Data(source, {"x": images}, rows, names)
+        folder = open_folder(path, fill_images(options.images, expected))
+        rows = None if folder.labels is None else ArrayRows(folder.labels)
+        return Data(
+            source,
+            {"x": folder.images},
+            rows,
+            folder.class_names,
+            is_images=True,
+            readings=folder.readings,
+        )
     if not path.exists():
         raise DataError(
             f"{source} does not exist, and is no known data set ({', '.join(KNOWN_NAMES)})."
         )
-    if path.suffix in (".parquet", ".csv"):
-        x, y = open_table(path, options.x_keys, options.y_key, options.images)
-        return Data(source, {"x": x}, y)
+    if is_table(path):
+        table = open_table(path, options, expected)
+        return Data(
+            source,
+            table.inputs,
+            table.labels,
+            table.class_names,
+            columns=table.columns,
+            categories=table.categories,
+            readings=table.readings,
+        )
     return _open_arrays(source, path, options)
+
+
+def rename_classes(data: Data, names: tuple[str, ...]) -> Data:
+    """Returns the data with the classes named and numbered as the user says.
+
+    Where the source has names of its own, and they are among the given ones, each label keeps
+    its name and gets the number that the name has in the given order.
+    """
+    own = data.class_names
+    if own is None or own == names or data.labels is None:
+        return replace(data, class_names=names)
+    unknown = [name for name in own if name not in names]
+    if not unknown:
+        position = np.array([names.index(name) for name in own])
+        labels = MappedRows(
+            data.labels, lambda block, _: position[block], data.labels.shape[1:], position.dtype
+        )
+        note = f"The classes of {data.name} are numbered as given: {', '.join(names[:10])}."
+        return replace(data, labels=labels, class_names=names, readings=(*data.readings, note))
+    if len(unknown) < len(own) or len(own) != len(names):
+        raise DataError(
+            f"{data.name} has the classes {listed(own)}, of which {listed(unknown)} are not among "
+            f"the given class names, {listed(names)}."
+        )
+    pairs = listed(f"{old} is {new}" for old, new in zip(own, names, strict=True))
+    note = f"The classes of {data.name} are renamed in their order: {pairs}."
+    return replace(data, class_names=names, readings=(*data.readings, note))
 
 
 def _open_arrays(source: str, path: Path, options: DataOptions) -> Data:
@@ -161,8 +238,8 @@ def _open_arrays(source: str, path: Path, options: DataOptions) -> Data:
     if start.startswith(ZIP_MAGIC):
         return _open_npz(source, path, options)
     raise DataError(
-        f"{source} is neither an .npz, .npy, .parquet or .csv file nor a folder of images. Save "
-        "arrays with np.savez(file, x=..., y=...)."
+        f"{source} is neither an .npz, .npy, .parquet, .csv, .tsv or .txt file nor a folder of "
+        f"images. {_WAYS_OUT.get(path.suffix.lower(), _SAVE_ARRAYS)}"
     )
 
 
@@ -192,13 +269,14 @@ def _choose_keys(
 ) -> tuple[tuple[str, ...], str | None]:
     """Returns the names of the inputs and of the labels in an `.npz` file."""
     listing = ", ".join(names) or "nothing"
-    for name in (*options.x_keys, *([options.y_key] if options.y_key else [])):
+    x_keys = split_key(options.x_key, names)
+    for name in (*x_keys, *([options.y_key] if options.y_key else [])):
         if name not in names:
             raise DataError(f"{source} has no array {name!r}; it has {listing}.")
     found = [pair for pair in KEY_PAIRS if pair[0] in names]
-    if options.x_keys:
-        label = dict(KEY_PAIRS).get(options.x_keys[0])
-        return options.x_keys, options.y_key or (label if label in names else None)
+    if x_keys:
+        label = dict(KEY_PAIRS).get(x_keys[0])
+        return x_keys, options.y_key or (label if label in names else None)
     if len(found) == 1:
         x_key, label = found[0]
         return (x_key,), options.y_key or (label if label in names else None)

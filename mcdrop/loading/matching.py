@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 
 from mcdrop._checks import check_choice
 from mcdrop.errors import DataError
+from mcdrop.loading.columns import listed
 from mcdrop.loading.data import Data
-from mcdrop.loading.rows import MappedRows, Rows
+from mcdrop.loading.expected import InputSpec, Shape, input_specs, takes_dict
+from mcdrop.loading.rows import MappedRows, Rows, rows_at_once
 
 SCALES: Mapping[str, tuple[float, float]] = {
     "none": (1.0, 0.0),
@@ -26,30 +28,6 @@ _SCALING_OPERATIONS = frozenset({"TrueDivide", "Divide", "Multiply", "Subtract"}
 _FIRST_NORMALIZER = "BatchNormalization"
 
 Array = NDArray[Any]
-Shape = tuple[int | None, ...]
-
-
-def input_shapes(model: Any) -> dict[str, Shape] | None:
-    """Returns the shape of each input of a Keras model without the batch axis, by its name.
-
-    The name is the key for a model that takes a dict. None when the model does not state its
-    inputs, as a subclassed model may not.
-    """
-    tensors = getattr(model, "inputs", None)
-    if not tensors:
-        return None
-    if _takes_dict(model):
-        return {key: tuple(tensor.shape[1:]) for key, tensor in model._inputs_struct.items()}
-    return {tensor.name: tuple(tensor.shape[1:]) for tensor in tensors}
-
-
-def image_channels(model: Any) -> int:
-    """Returns the number of channels that images must be decoded to for a model; 3 if unknown."""
-    shapes = input_shapes(model) or {}
-    shape = next(iter(shapes.values()), ())
-    if len(shape) == 2:
-        return 1
-    return shape[-1] if len(shape) == 3 and shape[-1] in (1, 3, 4) else 3
 
 
 def fit_to_model(data: Data, model: Any, *, scale: str = "none") -> Data:
@@ -78,14 +56,16 @@ def fit_to_model(data: Data, model: Any, *, scale: str = "none") -> Data:
         [0.0, 1.0, 0.2, 0.4]
     """
     check_choice("scale", scale, tuple(SCALES))
-    shapes = input_shapes(model)
-    inputs = _match_inputs(data, shapes)
+    specs = input_specs(model)
+    data = _read_pixels(data, specs)
+    inputs = _match_inputs(data, specs)
     fitted = {
         name: _fit_rows(
             f"Input `{name}` of {data.name}" if len(inputs) > 1 else f"The input of {data.name}",
             rows,
-            shapes[name] if shapes else None,
+            specs[name] if specs else None,
             scale,
+            data.columns,
         )
         for name, rows in inputs.items()
     }
@@ -93,12 +73,48 @@ def fit_to_model(data: Data, model: Any, *, scale: str = "none") -> Data:
         raise DataError(
             f"{data.name} holds whole numbers other than 8-bit pixels, which --scale leaves alone."
         )
-    return replace(data, inputs=fitted, listed=not _takes_dict(model))
+    return replace(data, inputs=fitted, listed=not takes_dict(model))
+
+
+def _read_pixels(data: Data, specs: Mapping[str, InputSpec] | None) -> Data:
+    """Returns a table of pixels in columns as images, where that is the only reading.
+
+    One channel has one order, row by row, in which the published tables of pixels are written.
+    Two axes that might be a sequence of features are images only when all values are pixels.
+    """
+    if not data.columns or not specs or len(specs) != 1:
+        return data
+    (rows,), (spec,) = data.inputs.values(), specs.values()
+    sizes = [size or 0 for size in spec.shape]
+    has_one_channel = len(sizes) == 3 and sizes[-1] == 1
+    if rows.shape[1:] != (int(np.prod(sizes)),) or not (has_one_channel or len(sizes) == 2):
+        return data
+    hold_pixels = rows.dtype.kind in "iu" and _are_pixels(rows)
+    if min(sizes[:2]) == 1 or not (has_one_channel or hold_pixels):
+        return data
+    dtype = np.dtype(np.uint8) if hold_pixels else rows.dtype
+    shape = tuple(sizes)
+    images = MappedRows(
+        rows, lambda block, _: block.astype(dtype).reshape(-1, *shape), shape, dtype
+    )
+    note = (
+        f"The {len(data.columns)} columns of {data.name} are read as images of {sizes[0]}x"
+        f"{sizes[1]}, row by row."
+    )
+    return replace(data, inputs={"x": images}, columns=(), readings=(*data.readings, note))
+
+
+def _are_pixels(rows: Rows) -> bool:
+    """Returns whether all values are from 0 to 255, after reading all of them once."""
+    blocks = rows.blocks(rows_at_once([rows]))
+    return all(block.min() >= 0 and block.max() <= 255 for block in blocks)
 
 
 def pixel_hint(data: Data, model: Any, scale: str) -> str | None:
-    """Returns a warning when raw uint8 pixels go into a model that seems not to rescale them."""
-    raw = any(rows.dtype == np.uint8 and len(rows.shape) > 2 for rows in data.inputs.values())
+    """Returns a warning when raw pixels go into a model that seems not to rescale them."""
+    raw = data.is_images or any(
+        rows.dtype == np.uint8 and len(rows.shape) > 2 for rows in data.inputs.values()
+    )
     if not raw or scale != "none" or _rescales(model):
         return None
     return (
@@ -107,30 +123,34 @@ def pixel_hint(data: Data, model: Any, scale: str) -> str | None:
     )
 
 
-def _takes_dict(model: Any) -> bool:
-    return isinstance(getattr(model, "_inputs_struct", None), dict)
-
-
-def _match_inputs(data: Data, shapes: Mapping[str, Shape] | None) -> dict[str, Rows]:
+def _match_inputs(data: Data, specs: Mapping[str, InputSpec] | None) -> dict[str, Rows]:
     """Returns the rows under the names of the model's inputs."""
     rows = dict(data.inputs)
-    if shapes is None:
+    if specs is None:
         return rows
-    if len(shapes) == 1 and len(rows) == 1:
-        return {next(iter(shapes)): next(iter(rows.values()))}
-    if set(rows) != set(shapes):
+    if len(specs) == 1 and len(rows) == 1:
+        return {next(iter(specs)): next(iter(rows.values()))}
+    if set(rows) != set(specs):
+        given = f"the columns {listed(data.columns)}" if data.columns else listed(rows)
         raise DataError(
-            f"The model has {len(shapes)} input(s) ({', '.join(shapes)}), but {data.name} gives "
-            f"{len(rows)} ({', '.join(rows)}). Name one array an input, as in --x-key "
-            f"{','.join(shapes)}."
+            f"The model has {len(specs)} input(s) ({listed(specs)}), but {data.name} gives "
+            f"{len(rows)} ({given}). Name one array an input, as in --x-key {','.join(specs)}."
         )
-    return {name: rows[name] for name in shapes}
+    return {name: rows[name] for name in specs}
 
 
-def _fit_rows(name: str, rows: Rows, expected: Shape | None, scale: str) -> Rows:
-    if rows.dtype.kind not in "biuf":
+def _fit_rows(
+    name: str, rows: Rows, spec: InputSpec | None, scale: str, columns: Sequence[str]
+) -> Rows:
+    is_text = rows.dtype.kind in "OUST"
+    if not is_text and rows.dtype.kind not in "biuf":
         raise DataError(f"{name} has dtype {rows.dtype}, expected numbers.")
-    shape = rows.shape[1:] if expected is None else _fit_shape(name, rows.shape, expected)
+    if spec is not None and is_text != spec.is_text:
+        kinds = ("text", "numbers") if is_text else ("numbers", "text")
+        raise DataError(f"{name} holds {kinds[0]}, expected {kinds[1]}, which the model takes.")
+    shape = rows.shape[1:] if spec is None else _fit_shape(name, rows.shape, spec.shape, columns)
+    if is_text:
+        return MappedRows(rows, _text_converter(name, shape), shape, np.dtype(object))
     applied = scale if _is_scalable(rows) else "none"
     dtype = rows.dtype if applied == "none" else np.dtype(np.float32)
     return MappedRows(rows, _converter(name, shape, applied), shape, dtype)
@@ -140,13 +160,21 @@ def _is_scalable(rows: Rows) -> bool:
     return rows.dtype == np.uint8 or rows.dtype.kind == "f"
 
 
-def _fit_shape(name: str, shape: tuple[int, ...], expected: Shape) -> tuple[int, ...]:
+def _fit_shape(
+    name: str, shape: tuple[int, ...], expected: Shape, columns: Sequence[str]
+) -> tuple[int, ...]:
     """Returns the row shape after adding or dropping a channel axis of size 1."""
     row = shape[1:]
     for candidate in (row, (*row, 1), row[:-1] if row[-1:] == (1,) else row):
         if _fits(candidate, expected):
             return candidate
     wanted = ", ".join("any" if size is None else str(size) for size in expected)
+    if columns and len(expected) == 1:
+        raise DataError(
+            f"{name} has {len(columns)} columns ({listed(columns)}), but the model takes {wanted}. "
+            "Name the inputs with --x-key and the labels with --y-key, as in --y-key "
+            f"{columns[-1]}."
+        )
     raise DataError(
         f"{name} has shape {shape}, but the model takes (N, {wanted}). {_advice(row, expected)}"
     )
@@ -187,6 +215,22 @@ def _converter(name: str, row_shape: tuple[int, ...], scale: str) -> Callable[[A
         if scale == "none":
             return shaped
         return shaped.astype(np.float32) * np.float32(factor) + np.float32(offset)
+
+    return convert
+
+
+def _text_converter(name: str, row_shape: tuple[int, ...]) -> Callable[[Array, int], Array]:
+    """Returns the function that turns a block of text into one for the model."""
+
+    def convert(block: Array, start: int) -> Array:
+        texts = block.astype(object).reshape(len(block), *row_shape)
+        lacking = (texts == None).reshape(len(block), -1).any(axis=1)  # noqa: E711
+        if lacking.any():
+            raise DataError(
+                f"{name} has missing texts, the first in example "
+                f"{start + int(np.argmax(lacking))}. Fill them in first."
+            )
+        return texts
 
     return convert
 

@@ -36,11 +36,11 @@ KNOWN_NAMES = ("digits", *_KERAS_CLASS_NAMES)
 
 @dataclass(frozen=True, eq=False)
 class ImageSet:
-    """Images, their labels from 0, and the names of the classes."""
+    """Images, their labels, and the names of the classes where the labels count them from 0."""
 
     x: NDArray[Any]
-    y: NDArray[np.int64]
-    class_names: tuple[str, ...]
+    y: NDArray[Any]
+    class_names: tuple[str, ...] | None
 
 
 def is_named(name: str) -> bool:
@@ -116,8 +116,11 @@ def _load_file(name: str, file: Path, split: str) -> ImageSet:
     names = _KERAS_CLASS_NAMES.get(name)
     if "class_names.npy" in members:
         names = tuple(str(value) for value in _read_member(file, "class_names.npy"))
-    labels = y.reshape(-1).astype(np.int64)
-    return ImageSet(x, labels, names or tuple(map(str, range(int(labels.max()) + 1))))
+    labels = y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y
+    if labels.dtype.kind in "iu" and labels.ndim == 1:
+        labels = labels.astype(np.int64)
+        names = names or tuple(map(str, range(int(labels.max()) + 1)))
+    return ImageSet(x, labels, names)
 
 
 def _read_member(file: Path, member: str) -> NDArray[Any]:

@@ -20,6 +20,8 @@ from mcdrop.files.arrays import ArrayHeader, read_header
 Array = NDArray[Any]
 
 _BLOCK_BYTES = 2**25
+_TEXT_BYTES = 2**10
+"""What a text is taken to need in memory, where its length is not known."""
 
 
 class Rows(Protocol):
@@ -109,8 +111,8 @@ def npy_rows(name: str, open_stream: ByteSource) -> NpyRows:
     shape, dtype = header.shape, header.dtype
     if dtype.hasobject:
         raise DataError(
-            f"{name} is an array of Python objects, which mcdrop never unpickles. Save a plain "
-            "numeric array instead, as from np.stack(list_of_arrays)."
+            f"{name} is an array of Python objects, which mcdrop never unpickles. Save plain "
+            "arrays instead: text as np.array(texts, dtype=str), numbers as from np.stack(arrays)."
         )
     if not shape:
         raise DataError(f"{name} is a single number, expected an array with one row an example.")
@@ -179,9 +181,13 @@ class MappedRows:
 def rows_at_once(sources: Iterable[Rows]) -> int:
     """Returns how many examples of some sources to read at a time, about 32 MiB of them."""
     row_bytes = sum(
-        int(np.prod(rows.shape[1:], dtype=np.int64)) * rows.dtype.itemsize for rows in sources
+        int(np.prod(rows.shape[1:], dtype=np.int64)) * _value_bytes(rows.dtype) for rows in sources
     )
     return max(1, _BLOCK_BYTES // max(1, row_bytes))
+
+
+def _value_bytes(dtype: np.dtype[Any]) -> int:
+    return _TEXT_BYTES if dtype.kind == "O" else dtype.itemsize
 
 
 def read(rows: Rows) -> Array:
@@ -191,6 +197,7 @@ def read(rows: Rows) -> Array:
     whole = np.empty(rows.shape, rows.dtype)
     start = 0
     for block in rows.blocks(rows_at_once([rows])):
-        whole[start : start + len(block)] = block
+        # A block of a wider type than declared must never be cut down to it.
+        np.copyto(whole[start : start + len(block)], block, casting="same_kind")
         start += len(block)
     return whole

@@ -1,159 +1,274 @@
-"""Parquet and CSV tables as inputs: columns of numbers, of lists of numbers, or of images."""
+"""Parquet and text tables as inputs: columns of numbers, of text, of lists, or of images."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import difflib
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mcdrop.errors import DataError
-from mcdrop.loading.images import ImageOptions, decode
+from mcdrop.loading import delimited
+from mcdrop.loading.columns import check_unique, listed, to_numpy
+from mcdrop.loading.expected import InputSpec, fill_images
+from mcdrop.loading.options import DataOptions, ImageOptions, split_key
+from mcdrop.loading.parquet import open_parquet
 
 LABEL_COLUMNS = ("y", "label", "labels", "target", "class")
+PARQUET_SUFFIXES = (".parquet", ".pq")
+COMPRESSED = (".gz", ".bz2")
 
+_UNNAMED = re.compile(r"Unnamed: \d+(\.\d+)*")
 Array = NDArray[Any]
+Names = tuple[tuple[str, ...] | None, tuple[str, ...] | None]
+
+
+class TableFile(Protocol):
+    """A table on disk with one type a column."""
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+        ...
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the columns."""
+        ...
+
+    @property
+    def num_rows(self) -> int:
+        """Number of examples."""
+        ...
+
+    @property
+    def index_names(self) -> tuple[str, ...]:
+        """Columns that hold the index of a pandas table."""
+        ...
+
+    @property
+    def readings(self) -> tuple[str, ...]:
+        """What was found out about the file without being told."""
+        ...
+
+    def has_missing(self, columns: Sequence[str]) -> bool:
+        """Returns whether a value of some columns is missing."""
+        ...
+
+    def name_classes(self, column: str) -> Names:
+        """Returns names that the file gives to the numbers of a column, and categories in order."""
+        ...
+
+    def batches(self, columns: Sequence[str], size: int, *, as_text: bool = False) -> Iterator[Any]:
+        """Yields record batches of at most `size` rows."""
+        ...
 
 
 @dataclass(frozen=True, eq=False)
 class TableRows:
     """Columns of a table: one column as it is, several stacked to (N, number of columns)."""
 
-    path: Path
+    table: TableFile
     columns: tuple[str, ...]
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
     images: ImageOptions
+    as_text: bool = False
 
     def blocks(self, size: int) -> Iterator[Array]:
         """Yields the columns of each batch of the file."""
-        for batch in _batches(self.path, self.columns, size):
-            yield _stack(self.path, batch, self.columns, self.images)
+        for batch in self.table.batches(self.columns, size, as_text=self.as_text):
+            block = _stack(self.table, batch, self.columns, self.images)
+            yield block.astype(self.dtype, copy=False)
+
+
+@dataclass(frozen=True, eq=False)
+class OpenedTable:
+    """A table as examples.
+
+    Attributes:
+        inputs: Rows of each input; a single input has the name "x".
+        labels: Rows of the labels, or None.
+        class_names: What the file calls the labels, or None.
+        categories: The order in which pandas holds the names that are the labels, or None.
+        columns: Names of the columns behind a single input of stacked columns, else empty.
+        readings: What to say about how the file was read.
+    """
+
+    inputs: Mapping[str, TableRows]
+    labels: TableRows | None
+    class_names: tuple[str, ...] | None
+    categories: tuple[str, ...] | None
+    columns: tuple[str, ...]
+    readings: tuple[str, ...]
+
+
+def is_table(path: Path) -> bool:
+    """Returns whether the name of a file is that of a table."""
+    return _kind(path) in (*PARQUET_SUFFIXES, *delimited.SUFFIXES)
+
+
+def _kind(path: Path) -> str:
+    """Returns the suffix that tells the format, in lower case and without that of compression."""
+    suffixes = [suffix.lower() for suffix in path.suffixes]
+    if len(suffixes) > 1 and suffixes[-1] in COMPRESSED:
+        return suffixes[-2]
+    return suffixes[-1] if suffixes else ""
 
 
 def open_table(
-    path: Path,
-    x_columns: Sequence[str] | None,
-    y_column: str | None,
-    images: ImageOptions,
-) -> tuple[TableRows, TableRows | None]:
-    """Returns the inputs and the labels of a `.parquet` or `.csv` file.
+    path: Path, options: DataOptions, expected: Mapping[str, InputSpec] | None = None
+) -> OpenedTable:
+    """Returns the inputs and the labels of a table.
 
-    Without names, the labels are the one column called y, label, labels, target or class,
-    and the inputs are all other columns in order.
+    Without names, the labels are the one column called y, label, labels, target or class, the
+    index of a pandas table is left out, and the inputs are all other columns in order; each
+    becomes an input of its own for a model whose several inputs have the names of columns.
 
     Raises:
         DataError: The file is damaged, a named column is missing, or a column holds
-            something other than numbers or images.
+            something other than numbers, text or images.
     """
-    names, count = _describe(path)
-    label = y_column or _find_label(path, names)
-    chosen = tuple(x_columns or (name for name in names if name != label))
-    missing = [name for name in (*chosen, *([label] if label else [])) if name not in names]
-    if missing or not chosen:
-        what = f"no column {missing[0]!r}" if missing else "no input column"
-        raise DataError(f"{path} has {what}; its columns are {', '.join(names)}.")
-    if count == 0:
+    table = _open_file(path, options)
+    check_unique(path, table.names)
+    if table.num_rows == 0:
         raise DataError(f"{path} is empty; at least one example is needed.")
-    x = _rows(path, chosen, count, images)
-    return x, _rows(path, (label,), count, images) if label else None
+    index, readings = _find_index(table)
+    features = [name for name in table.names if name not in index]
+    y_keys = split_key(options.y_key, table.names) or _find_label(path, features)
+    x_keys = split_key(options.x_key, table.names)
+    _check_columns(table, (*x_keys, *y_keys))
+    chosen = x_keys or tuple(name for name in features if name not in y_keys)
+    if not chosen:
+        raise DataError(
+            f"{path} has no input column; its columns are {listed(table.names)}. Name the inputs "
+            "with --x-key and the labels with --y-key."
+        )
+    images = fill_images(options.images, expected)
+    inputs = _open_inputs(table, chosen, images, expected or {})
+    labels = _rows(table, y_keys, images) if y_keys else None
+    names, categories = (None, None) if len(y_keys) != 1 else table.name_classes(y_keys[0])
+    columns = chosen if len(inputs) == 1 and len(chosen) > 1 else ()
+    notes = (*table.readings, *readings)
+    return OpenedTable(inputs, labels, names, categories, columns, notes)
 
 
-def _find_label(path: Path, names: Sequence[str]) -> str | None:
-    found = [name for name in names if name.lower() in LABEL_COLUMNS]
+def _open_file(path: Path, options: DataOptions) -> TableFile:
+    if _kind(path) in PARQUET_SUFFIXES:
+        return open_parquet(path)
+    return delimited.open_delimited(path, options.text, present=options.class_names or ())
+
+
+def _open_inputs(
+    table: TableFile,
+    chosen: tuple[str, ...],
+    images: ImageOptions,
+    expected: Mapping[str, InputSpec],
+) -> dict[str, TableRows]:
+    if len(expected) > 1 and set(expected) <= set(chosen):
+        return {
+            name: _rows(table, (name,), images, as_text=spec.is_text)
+            for name, spec in expected.items()
+        }
+    as_text = len(expected) == 1 and next(iter(expected.values())).is_text
+    if as_text and len(chosen) > 1:
+        raise DataError(
+            f"The model takes one text, but {table.path} has {len(chosen)} input columns "
+            f"({listed(chosen)}). Name the text, as in --x-key {chosen[0]}."
+        )
+    rows = _rows(table, chosen, images, as_text=as_text)
+    if expected and not as_text and rows.dtype.kind == "O":
+        raise _not_numbers(table, chosen[0])
+    return {"x": rows}
+
+
+def _find_index(table: TableFile) -> tuple[tuple[str, ...], list[str]]:
+    """Returns the columns that are no data but the index of a pandas table, and a note on them."""
+    index = list(table.index_names)
+    for name in table.names:  # pandas writes its index first, under no name
+        if not _UNNAMED.fullmatch(name):
+            break
+        index.append(name)
+    if not index:
+        return (), []
+    kind = "column" if len(index) == 1 else "columns"
+    note = f"The {kind} {listed(index)} of {table.path.name}, the index of a pandas table, "
+    return tuple(index), [note + f"{'is' if len(index) == 1 else 'are'} left out."]
+
+
+def _find_label(path: Path, names: Sequence[str]) -> tuple[str, ...]:
+    found = [name for name in names if name.strip().lower() in LABEL_COLUMNS]
     if len(found) > 1:
         raise DataError(
             f"{path} has several columns that may be the labels: {', '.join(found)}. Name one, as "
             f"in --y-key {found[0]}."
         )
-    return found[0] if found else None
+    return tuple(found)
 
 
-def _rows(path: Path, columns: tuple[str, ...], count: int, images: ImageOptions) -> TableRows:
-    first = next(iter(_batches(path, columns, 1)))
-    block = _stack(path, first, columns, images)
-    return TableRows(path, columns, (count, *block.shape[1:]), block.dtype, images)
+def _check_columns(table: TableFile, wanted: Sequence[str]) -> None:
+    for name in wanted:
+        if name not in table.names:
+            close = difflib.get_close_matches(name, table.names, 1)
+            hint = f" Did you mean {close[0]!r}?" if close else ""
+            raise DataError(
+                f"{table.path} has no column {name!r}; its columns are {listed(table.names)}.{hint}"
+            )
 
 
-def _describe(path: Path) -> tuple[list[str], int]:
-    """Returns the names of the columns and the number of rows."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        if path.suffix == ".parquet":
-            with pq.ParquetFile(path) as file:
-                return list(file.schema_arrow.names), file.metadata.num_rows
-        with _open_csv(path, None) as reader:
-            return list(reader.schema.names), sum(batch.num_rows for batch in reader)
-    except (pa.ArrowException, OSError) as problem:
-        raise DataError(f"{path} cannot be read as a {path.suffix} table ({problem}).") from None
-
-
-def _open_csv(path: Path, columns: Sequence[str] | None) -> Any:
-    from pyarrow import csv
-
-    return csv.open_csv(path, convert_options=csv.ConvertOptions(include_columns=columns))
+def _rows(
+    table: TableFile, columns: tuple[str, ...], images: ImageOptions, *, as_text: bool = False
+) -> TableRows:
+    first = next(iter(table.batches(columns, 1, as_text=as_text)))
+    block = _stack(table, first, columns, images)
+    dtype = block.dtype
+    if as_text and dtype.kind != "O":
+        raise DataError(
+            f"Column {columns[0]!r} of {table.path} holds numbers, but the model takes text there."
+        )
+    if dtype.kind in "biu" and table.has_missing(columns):
+        dtype = np.dtype(np.float64)
+    return TableRows(table, columns, (table.num_rows, *block.shape[1:]), dtype, images, as_text)
 
 
-def _batches(path: Path, columns: tuple[str, ...], size: int) -> Iterator[Any]:
-    """Yields record batches of at most `size` rows."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        if path.suffix == ".parquet":
-            with pq.ParquetFile(path) as file:
-                yield from file.iter_batches(size, columns=list(columns))
-            return
-        with _open_csv(path, columns) as reader:
-            for batch in reader:
-                for start in range(0, batch.num_rows, size):
-                    yield batch.slice(start, size)
-    except (pa.ArrowException, OSError) as problem:
-        raise DataError(f"{path} cannot be read as a {path.suffix} table ({problem}).") from None
-
-
-def _stack(path: Path, batch: Any, columns: tuple[str, ...], images: ImageOptions) -> Array:
+def _stack(table: TableFile, batch: Any, columns: tuple[str, ...], images: ImageOptions) -> Array:
     arrays = [
-        _to_numpy(f"column {name!r} of {path}", batch.column(name), images) for name in columns
+        to_numpy(f"column {name!r} of {table.path}", batch.column(name), images) for name in columns
     ]
     if len(arrays) == 1:
         return arrays[0]
+    for name, array in zip(columns, arrays, strict=True):
+        if array.dtype.kind == "O":
+            raise _not_numbers(table, name)
     if any(array.ndim > 1 for array in arrays):
         raise DataError(
-            f"{path} mixes columns of lists or images with others ({', '.join(columns)}). Name the "
-            f"input column, as in --x-key {columns[0]}."
+            f"{table.path} mixes columns of lists or images with others ({listed(columns)}). Name "
+            f"the input column, as in --x-key {columns[0]}."
         )
     return np.stack(arrays, axis=1)
 
 
-def _to_numpy(name: str, column: Any, images: ImageOptions) -> Array:
-    """Returns a column as an array with one row an example."""
-    import pyarrow as pa
-
-    kind = column.type
-    if pa.types.is_struct(kind) and "bytes" in {field.name for field in kind}:
-        column = column.field("bytes")
-        kind = column.type
-    if pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
-        return np.stack([decode(data.as_py() or b"", name, images) for data in column])
-    if isinstance(kind, pa.ListType | pa.LargeListType | pa.FixedSizeListType):
-        return _list_to_numpy(name, column, images)
-    if not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)):
-        raise DataError(
-            f"{name} holds values of type {kind}, expected numbers. Encode it as numbers, or "
-            "choose the input columns with --x-key."
+def _not_numbers(table: TableFile, name: str) -> DataError:
+    """Returns the error for a column that holds a word where numbers are expected."""
+    words = (
+        word
+        for batch in table.batches((name,), 4096)
+        for word in to_numpy(name, batch.column(0), ImageOptions())
+        if word is not None and not delimited.is_number(word)
+    )
+    word = next(words, "")
+    message = f"column {name!r} of {table.path} holds text ({word[:40]!r}), expected numbers. "
+    if re.fullmatch(r"[-+]?\d+([.,]\d+)+", word):
+        return DataError(
+            f"{message}If the comma stands before the fraction, add --decimal ','; if it groups "
+            "thousands, write the numbers without it."
         )
-    return column.to_numpy(zero_copy_only=False)
-
-
-def _list_to_numpy(name: str, column: Any, images: ImageOptions) -> Array:
-    lengths = set(column.value_lengths().to_pylist())
-    if len(lengths) != 1 or None in lengths:
-        raise DataError(f"{name} holds lists of different lengths, expected one length.")
-    values = _to_numpy(name, column.flatten(), images)
-    return values.reshape(len(column), lengths.pop(), *values.shape[1:])
+    return DataError(
+        f"{message}Encode it as numbers as for the training, choose the input columns with "
+        "--x-key, or name the labels with --y-key."
+    )

@@ -32,6 +32,7 @@ class ReportContext:
             `reason`, as `MCDropout.stochastic_layers` holds them.
         share_run_once: Share of the model's work that runs once, not once a pass, in [0, 1].
         seconds: Wall-clock seconds that sampling took.
+        readings: How the data were read where they might be read otherwise, one sentence each.
     """
 
     title: str | None = None
@@ -43,6 +44,7 @@ class ReportContext:
     layers: Sequence[Any] = ()
     share_run_once: float | None = None
     seconds: float | None = None
+    readings: Sequence[str] = ()
 
     @property
     def heading(self) -> str:
@@ -62,6 +64,7 @@ class ReportContext:
             "layers": [{name: getattr(layer, name) for name in names} for layer in self.layers],
             "share_run_once": self.share_run_once,
             "seconds": self.seconds,
+            "readings": list(self.readings),
         }
 
 

@@ -261,4 +261,5 @@ def _facts(content: Content) -> list[tuple[str, str]]:
     facts.append(("Seed of the resamples", str(evaluation.seed)))
     if context.seconds is not None:
         facts.append(("Sampling took", f"{formatting.number(context.seconds, 1)} s"))
+    facts += [("Data read as", reading) for reading in context.readings]
     return [(name, text) for name, text in facts if text is not None]

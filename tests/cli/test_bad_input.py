@@ -5,7 +5,6 @@ import zipfile
 
 import numpy as np
 import pytest
-from PIL import Image
 
 
 @pytest.fixture
@@ -76,10 +75,6 @@ def test_labels_of_the_wrong_length_are_told(report, saved):
     assert "has 6 examples but 5 labels" in report(saved(X, Y[:-1]))
 
 
-def test_one_hot_labels_are_told(report, saved):
-    assert "one-hot labels? Pass integers" in report(saved(X, np.eye(3)[Y]))
-
-
 def test_missing_labels_are_told(report, saved):
     assert "has no labels. Name them with --y-key" in report(saved(X))
 
@@ -92,7 +87,13 @@ def test_inputs_that_are_not_finite_are_told(report, saved, bad):
 
 
 def test_labels_that_are_not_finite_are_told(report, saved):
-    assert "NaN or infinite" in report(saved(X, np.where(Y == 2, np.nan, Y)))
+    assert "NaN or infinite" in report(saved(X, np.where(Y == 2, np.inf, Y)))
+
+
+def test_labels_that_are_missing_are_counted_and_listed(report, saved):
+    line = report(saved(X, np.where(Y == 2, np.nan, Y)))
+    assert "lacks 2 of its 6 labels, in examples 2, 5 (counted from 0)" in line
+    assert "--drop-missing" in line
 
 
 def test_empty_data_are_told(report, saved):
@@ -159,18 +160,11 @@ def test_a_garbage_or_bomb_of_data_is_told(report, tmp_path, monkeypatch):
     assert "looks like a zip bomb" in report("data.npz")
 
 
-def test_image_folders_of_mixed_sizes_are_told(report, tmp_path):
-    for name, size in (("a/1.png", (4, 4)), ("b/2.png", (5, 4))):
-        (tmp_path / "pets" / name).parent.mkdir(parents=True)
-        Image.new("L", size).save(tmp_path / "pets" / name)
-    assert "--image-size 4x4" in report("pets")
-
-
 @pytest.mark.parametrize(
     ("options", "words"),
     [
         (["--layers", "drop_out"], "drop_out"),
-        (["--class-names", "a,b"], "2 names"),
+        (["--class-names", "a,b"], "are not among the given class names, a, b"),
         (["--model-output", "a"], "the model has a single output"),
         (["--recalibrate", "temperature"], "needs --calibration-data"),
         (["--import", "no_such_module"], "--import no_such_module failed"),

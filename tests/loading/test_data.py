@@ -32,7 +32,7 @@ def test_a_source_that_does_not_exist_lists_the_known_names():
 @pytest.mark.parametrize("content", [b"", b"hello", bytes(1000)])
 def test_a_garbage_file_says_what_is_expected(tmp_path, content):
     (tmp_path / "data.npz").write_bytes(content)
-    with pytest.raises(DataError, match=r"neither an \.npz, \.npy, \.parquet or \.csv file"):
+    with pytest.raises(DataError, match=r"neither an \.npz, \.npy, \.parquet, \.csv"):
         open_data(str(tmp_path / "data.npz"))
 
 

@@ -5,7 +5,8 @@ import pytest
 
 from mcdrop.errors import DataError
 from mcdrop.loading import Data, fit_to_model
-from mcdrop.loading.matching import image_channels, pixel_hint
+from mcdrop.loading.expected import fill_images, input_specs
+from mcdrop.loading.matching import pixel_hint
 from mcdrop.loading.rows import ArrayRows
 
 
@@ -114,7 +115,7 @@ def test_a_model_that_states_no_inputs_takes_the_data_as_it_is():
     ("shape", "channels"), [((8, 8), 1), ((8, 8, 1), 1), ((8, 8, 3), 3), ((8, 8, 4), 4), ((9,), 3)]
 )
 def test_images_are_decoded_to_the_channels_of_the_model(shape, channels):
-    assert image_channels(model_with(shape)) == channels
+    assert fill_images(None, input_specs(model_with(shape))).channels == channels
 
 
 def image_model(*layers):

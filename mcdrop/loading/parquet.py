@@ -1,0 +1,135 @@
+"""Parquet tables, with what pandas and Hugging Face note in them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mcdrop.errors import DataError
+
+
+@dataclass(frozen=True, eq=False)
+class ParquetTable:
+    """A Parquet file.
+
+    Attributes:
+        path: The file.
+        names: Names of the columns.
+        num_rows: Number of examples.
+        index_names: Columns that hold the index of a pandas table, which pandas hides.
+        readings: Nothing: types, names and index are written in the file.
+    """
+
+    path: Path
+    names: tuple[str, ...]
+    num_rows: int
+    index_names: tuple[str, ...]
+    readings: tuple[str, ...]
+    _null_counts: Mapping[str, int | None]
+    _class_names: Mapping[str, tuple[str, ...]]
+    _categorical: frozenset[str]
+
+    def has_missing(self, columns: Sequence[str]) -> bool:
+        """Returns whether a value of some columns is missing."""
+        counts = [self._null_counts.get(name) for name in columns]
+        if None not in counts:
+            return any(counts)
+        batches = self.batches(columns, 65536)
+        return any(column.null_count for batch in batches for column in batch.columns)
+
+    def name_classes(self, column: str) -> tuple[tuple[str, ...] | None, tuple[str, ...] | None]:
+        """Returns Hugging Face's names for the numbers of a column, and pandas' categories."""
+        categories = None
+        if column in self._categorical:
+            values = next(self.batches((column,), 1)).column(0).dictionary.to_pylist()
+            is_text = all(isinstance(value, str) for value in values)
+            categories = tuple(values) if is_text else None
+        return self._class_names.get(column), categories
+
+    def batches(self, columns: Sequence[str], size: int, *, as_text: bool = False) -> Iterator[Any]:
+        """Yields record batches of at most `size` rows, with the types of the file."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        try:
+            with pq.ParquetFile(self.path) as file:
+                yield from file.iter_batches(size, columns=list(columns))
+        except (pa.ArrowException, OSError) as problem:
+            raise _unreadable(self.path, problem) from None
+
+
+def open_parquet(path: Path) -> ParquetTable:
+    """Returns a Parquet table after reading its footer.
+
+    Raises:
+        DataError: The file is damaged, or of another format.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        with pq.ParquetFile(path) as file:
+            names, metadata = file.schema_arrow.names, file.schema_arrow.metadata or {}
+            num_rows, null_counts = file.metadata.num_rows, _null_counts(file.metadata)
+    except (pa.ArrowException, OSError) as problem:
+        raise _unreadable(path, problem) from None
+    pandas = _load_json(metadata, b"pandas")
+    index, columns = (_items(pandas.get(key)) for key in ("index_columns", "columns"))
+    return ParquetTable(
+        path,
+        tuple(names),
+        num_rows,
+        tuple(name for name in index if isinstance(name, str) and name in names),
+        (),
+        null_counts,
+        _read_class_names(_load_json(metadata, b"huggingface")),
+        frozenset(
+            str(column.get("name"))
+            for column in columns
+            if isinstance(column, dict) and column.get("pandas_type") == "categorical"
+        ),
+    )
+
+
+def _null_counts(metadata: Any) -> dict[str, int | None]:
+    """Returns how many values of each flat column are missing, None where it is not written."""
+    counts: dict[str, int | None] = {}
+    for group in map(metadata.row_group, range(metadata.num_row_groups)):
+        for column in map(group.column, range(group.num_columns)):
+            name, before = column.path_in_schema, counts.get(column.path_in_schema, 0)
+            found = column.statistics.null_count if column.is_stats_set else None
+            counts[name] = None if found is None or before is None else before + found
+    return counts
+
+
+def _read_class_names(document: Any) -> dict[str, tuple[str, ...]]:
+    info = document.get("info")
+    features = info.get("features") if isinstance(info, dict) else None
+    if not isinstance(features, dict):
+        return {}
+    return {
+        column: tuple(map(str, feature["names"]))
+        for column, feature in features.items()
+        if isinstance(feature, dict) and isinstance(feature.get("names"), list)
+    }
+
+
+def _items(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _load_json(metadata: Mapping[bytes, bytes], key: bytes) -> Any:
+    """Returns a JSON document in the metadata of a file, {} where it is absent or damaged."""
+    try:
+        found = json.loads(metadata[key])
+    except (KeyError, ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _unreadable(path: Path, problem: Exception) -> DataError:
+    reason = " ".join(str(problem).split())
+    return DataError(f"{path} cannot be read as a Parquet table ({reason[:200]}).")
