@@ -278,7 +278,11 @@ class MCDropout:
         _check_seed(seed)
         if batch_size is not None:
             check_count("batch_size", batch_size, minimum=1)
-        inputs = open_inputs(x, double=describe.reads_float64(self._model))
+        inputs = open_inputs(
+            x,
+            double=describe.reads_float64(self._model),
+            example_shape=describe.example_shape(self._model),
+        )
         describe.check_inputs(self._model, inputs)
         run = Run(self._model, self._samplers, inputs, num_samples, seed, batch_size)
         self._unreached = frozenset(leaf.ordinal for leaf in run.unreached)

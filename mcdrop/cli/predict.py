@@ -41,7 +41,7 @@ def _predict(options: Namespace, output: Output, terminal: Terminal) -> None:
     with (
         terminal.progress("Predicting") as progress,
         output.draft() as draft,
-        open_writer(draft, count) as writer,
+        open_writer(draft, examples.original.numbers) as writer,
     ):
         for predictions in mc.predict_batches(
             examples.fitted.blocks(rows_at_once(examples.original.inputs.values())),

@@ -6,12 +6,14 @@ import errno
 import json
 import os
 import zipfile
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Protocol, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mcdrop.errors import DataError
 from mcdrop.files import Kind
@@ -40,11 +42,16 @@ class Writer(Protocol):
     ) -> None: ...
 
 
-def open_writer(path: Path, num_examples: int) -> Writer:
-    """Returns the writer for the suffix of `path`, as `kind_of_file` checked it."""
+def open_writer(path: Path, numbers: Sequence[int] | NDArray[np.intp]) -> Writer:
+    """Returns the writer for the suffix of `path`, as `kind_of_file` checked it.
+
+    Args:
+        path: The file to write.
+        numbers: Number of each example in the whole data, of which it may be a part.
+    """
     if path.suffix == ".npz":
-        return NpzWriter(path, num_examples)
-    return ParquetWriter(path) if path.suffix == ".parquet" else CsvWriter(path)
+        return NpzWriter(path, len(numbers))
+    return (ParquetWriter if path.suffix == ".parquet" else CsvWriter)(path, numbers)
 
 
 def kind_of_file(path: Path) -> Kind:
@@ -83,13 +90,14 @@ def _is_parquet_of_predictions(path: Path) -> bool:
 class CsvWriter:
     """Writes one line an example, the columns of `Prediction.to_frame` after its number."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, numbers: Sequence[int] | NDArray[np.intp]) -> None:
         self._file = path.open("w", encoding="utf-8", newline="")
+        self._numbers = numbers
         self._count = 0
 
     def write(self, prediction: Prediction) -> None:
         """Appends a batch."""
-        frame = _numbered_frame(prediction, self._count)
+        frame = _numbered_frame(prediction, self._numbers[self._count :])
         frame.to_csv(self._file, header=self._count == 0, index=False)
         self._count += len(prediction)
 
@@ -105,15 +113,16 @@ class CsvWriter:
 class ParquetWriter:
     """Writes the columns of `Prediction.to_frame` in row groups."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, numbers: Sequence[int] | NDArray[np.intp]) -> None:
         self._path = path
+        self._numbers = numbers
         self._file: Any = None
         self._held: list[Any] = []
         self._count = 0
 
     def write(self, prediction: Prediction) -> None:
         """Appends a batch, once there are enough rows for a row group."""
-        self._held.append(_numbered_frame(prediction, self._count))
+        self._held.append(_numbered_frame(prediction, self._numbers[self._count :]))
         self._count += len(prediction)
         if sum(map(len, self._held)) >= ROW_GROUP:
             self._flush()
@@ -225,7 +234,7 @@ def _reserve(file: IO[bytes], size: int) -> None:
                 raise
 
 
-def _numbered_frame(prediction: Prediction, first: int) -> Any:
+def _numbered_frame(prediction: Prediction, numbers: Sequence[int] | NDArray[np.intp]) -> Any:
     frame = prediction.to_frame()
-    frame.insert(0, _FIRST_COLUMN, np.arange(first, first + len(prediction)))
+    frame.insert(0, _FIRST_COLUMN, np.asarray(numbers[: len(prediction)]))
     return frame

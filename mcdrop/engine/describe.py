@@ -24,6 +24,10 @@ _LINES_THAT_SAY_NOTHING = (
     "Detected at node",
     'File "',
 )
+_REPAIRS = {
+    True: "Each element seems to be one example: batch them, as with dataset.batch(32).",
+    False: "Reshape the data.",
+}
 _MODEL_ERRORS = (ValueError, TypeError, KeyError, tf.errors.OpError)
 _EAGER_ERRORS = (AttributeError, NotImplementedError, TypeError)
 _KEPT_IN_INFERENCE = ("BatchNormalization", "SpectralNormalization", "GroupNormalization")
@@ -52,6 +56,13 @@ def reads_float64(model: Any) -> bool:
     return any(tensor.dtype == "float64" for tensor in graph_of(model)._inputs)
 
 
+def example_shape(model: Any) -> tuple[int | None, ...] | None:
+    """Returns the shape of an example of a Functional model with one input, else None."""
+    if not is_plain(model) or len(graph_of(model)._inputs) != 1:
+        return None
+    return tuple(graph_of(model)._inputs[0].shape[1:])
+
+
 def check_inputs(model: Any, inputs: Inputs) -> None:
     """Raises DataError when the shapes of the data do not fit the inputs of a Functional model."""
     if not is_plain(model):
@@ -67,11 +78,21 @@ def check_inputs(model: Any, inputs: Inputs) -> None:
         )
     for tensor, array in zip(expected, arrays, strict=True):
         wanted, got = tuple(tensor.shape[1:]), array.shape[1:]
+        _check_kind(tensor, array)
         if not _fits(wanted, got) and not _fits(wanted, (*got, 1)) and not _fits((*wanted, 1), got):
             raise DataError(
                 f"Examples have shape {got}, the model's input {tensor.name!r} expects {wanted} "
-                "(None is any size). Reshape the data."
+                f"(None is any size). {_REPAIRS[_fits(wanted[1:], got)]}"
             )
+
+
+def _check_kind(tensor: Any, array: Any) -> None:
+    """Raises DataError for text where a model takes numbers, and the other way round."""
+    kinds = ("text", "numbers") if array.dtype.kind == "O" else ("numbers", "text")
+    if (array.dtype.kind == "O") != (tensor.dtype == "string"):
+        raise DataError(
+            f"`x` holds {kinds[0]}, but the model's input {tensor.name!r} takes {kinds[1]}."
+        )
 
 
 def _by_name(struct: Any, inputs: Inputs) -> tuple[list[Any], list[Any]]:

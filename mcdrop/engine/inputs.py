@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
 import keras
@@ -16,6 +18,10 @@ from mcdrop._checks import check_finite, check_not_masked
 from mcdrop.errors import DataError
 
 Array = NDArray[Any]
+Shape = tuple[int | None, ...]
+
+_NUMBER_KINDS = "biuf"
+_TEXT_KINDS = "SUT"
 
 
 @dataclass(frozen=True)
@@ -54,41 +60,48 @@ class Inputs:
     num_examples: int | None
     _pieces: Iterable[list[Array]]
 
-    def batches(self, size: int, *, finite: bool = True) -> Iterator[Batch]:
-        """Yields batches of `size` examples, the last one smaller, checked to be `finite`."""
+    def batches(
+        self, size_of: Callable[[list[Array]], int], *, finite: bool = True
+    ) -> Iterator[Batch]:
+        """Yields batches of consecutive examples of one shape.
+
+        Args:
+            size_of: Returns how many examples to hold at once, from some examples of that
+                shape; a batch is smaller only where the shape changes, and at the end.
+            finite: Whether to check that they are finite.
+        """
         start = 0
-        held: list[list[Array]] = []
-        count = 0
-        for piece in self._pieces:
-            offset, total = 0, int(piece[0].shape[0])
-            while offset < total:
-                taken = min(size - count, total - offset)
-                held.append([array[offset : offset + taken] for array in piece])
-                count, offset = count + taken, offset + taken
-                if count == size:
-                    yield _join(held, start, finite=finite)
-                    start, held, count = start + count, [], 0
-        if held:
-            yield _join(held, start, finite=finite)
+        for _, pieces in itertools.groupby(self._pieces, _kind_of):
+            for arrays in _cut(pieces, size_of):
+                for array in arrays if finite else ():
+                    if array.dtype.kind == "f":
+                        check_finite("x", array, first_row=start)
+                batch = Batch(arrays, start)
+                yield batch
+                start += len(batch)
 
 
-def open_inputs(x: Any, *, double: bool = False) -> Inputs:
+def open_inputs(x: Any, *, double: bool = False, example_shape: Shape | None = None) -> Inputs:
     """Returns the batches of `x`.
 
     Args:
-        x: An array; a dict, list or tuple of arrays; a `tf.data.Dataset`, a `PyDataset` or a
-            generator of batches, each the inputs alone or a tuple (inputs, targets, ...).
+        x: An array of numbers or strings; a dict, list or tuple of arrays; a list of examples;
+            a `tf.data.Dataset`, a `PyDataset` or a generator of batches, each the inputs alone
+            or a tuple (inputs, targets, ...).
         double: Keep float64 as it is, for a model that computes in it; else it becomes float32.
+        example_shape: Shape of an example of a model with one input, None for an open size:
+            what tells a list of examples, which may differ in length, from a list of inputs.
 
     Raises:
-        DataError: It holds no example, the arrays differ in length, or are not numeric.
+        DataError: It holds no example, never ends, the arrays differ in length, or hold
+            neither numbers nor strings.
     """
-    if isinstance(x, keras.utils.PyDataset):
-        return _of_batches(_indexed(x), double)
-    if isinstance(x, tf.data.Dataset):
-        return _of_batches(iter(x.as_numpy_iterator()), double)
-    if isinstance(x, Iterator):
-        return _of_batches(x, double)
+    if is_stream(x):
+        return _of_batches((inputs_of(batch) for batch in read_batches(x)), double)
+    if isinstance(x, list) and x and _is_plain(x[0]):
+        x = _from_lists(x)
+    if _is_list_of_examples(x, example_shape):
+        return _of_batches((np.asarray(example)[np.newaxis] for example in x), double, len(x))
     arrays = _flat_arrays(x, double)
     if not arrays:
         raise DataError("`x` holds no array.")
@@ -97,9 +110,49 @@ def open_inputs(x: Any, *, double: bool = False) -> Inputs:
     return Inputs(structure, [array[:1] for array in arrays], count, [arrays])
 
 
-def _of_batches(batches: Iterator[Any], double: bool) -> Inputs:
+def is_stream(x: Any) -> bool:
+    """Returns whether `x` yields batches rather than holding all examples."""
+    return isinstance(x, keras.utils.PyDataset | tf.data.Dataset | Iterator)
+
+
+def read_batches(x: Any) -> Iterator[Any]:
+    """Returns an iterator over the batches of a dataset or generator, as they are.
+
+    Raises:
+        DataError: A dataset is known to have no end, or no length.
+    """
+    if isinstance(x, tf.data.Dataset):
+        if x.cardinality() == tf.data.INFINITE_CARDINALITY:
+            raise DataError(
+                "`x` is a dataset that never ends. Take away its repeat(), or cut it with take(n)."
+            )
+        return iter(x.as_numpy_iterator())
+    if isinstance(x, keras.utils.PyDataset):
+        return map(x.__getitem__, range(_count_batches(x)))
+    return iter(x)
+
+
+def inputs_of(batch: Any) -> Any:
+    """Returns the inputs of a batch: a tuple is (inputs, targets, weights), as in Keras."""
+    return batch[0] if isinstance(batch, tuple) else batch
+
+
+def _count_batches(dataset: Any) -> int:
     try:
-        first = _inputs_of(next(batches))
+        count = dataset.num_batches
+    except NotImplementedError:
+        count = None
+    if count is None:
+        raise DataError(
+            "`x` is a PyDataset that never ends, or does not say its length. Give it a `__len__` "
+            "that returns its number of batches."
+        )
+    return int(count)
+
+
+def _of_batches(batches: Iterator[Any], double: bool, num_examples: int | None = None) -> Inputs:
+    try:
+        first = next(batches)
     except StopIteration:
         raise DataError("`x` is empty: it yields no batch.") from None
     arrays = _flat_arrays(first, double)
@@ -109,22 +162,41 @@ def _of_batches(batches: Iterator[Any], double: bool) -> Inputs:
     def pieces() -> Iterator[list[Array]]:
         yield arrays
         for batch in batches:
-            piece = _flat_arrays(_inputs_of(batch), double)
+            piece = _flat_arrays(batch, double)
             _check_lengths(piece)
             _check_alike(arrays, piece)
             yield piece
 
-    return Inputs(structure, [array[:1] for array in arrays], None, pieces())
+    return Inputs(structure, [array[:1] for array in arrays], num_examples, pieces())
 
 
-def _inputs_of(batch: Any) -> Any:
-    """Returns the inputs of a batch: a tuple is (inputs, targets, weights), as in Keras."""
-    return batch[0] if isinstance(batch, tuple) else batch
+def _is_plain(value: Any) -> bool:
+    """Returns whether a value is a Python number or text, or a list that begins with one."""
+    while isinstance(value, list) and value:
+        value = value[0]
+    return isinstance(value, str | bytes | Real) and not isinstance(value, np.generic)
 
 
-def _indexed(dataset: Any) -> Iterator[Any]:
-    for index in range(len(dataset)):
-        yield dataset[index]
+def _from_lists(x: list[Any]) -> Array:
+    try:
+        return np.asarray(x)
+    except ValueError:
+        raise DataError(
+            "`x` is a list of lists of different lengths. Pad them to one length, as with "
+            "keras.utils.pad_sequences, or make each an array."
+        ) from None
+
+
+def _is_list_of_examples(x: Any, shape: Shape | None) -> bool:
+    """Returns whether a list holds arrays that are examples each, not the inputs of a model."""
+    if shape is None or not isinstance(x, list) or not x:
+        return False
+    sizes = [np.shape(example) if hasattr(example, "shape") else () for example in x]
+    return all(
+        len(size) == len(shape) > 0
+        and all(want in (None, got) for want, got in zip(shape, size, strict=True))
+        for size in sizes
+    )
 
 
 def _flat_arrays(inputs: Any, double: bool) -> list[Array]:
@@ -135,19 +207,42 @@ def _flat_arrays(inputs: Any, double: bool) -> list[Array]:
 
 
 def _as_array(path: Sequence[Any], value: Any) -> Array:
+    """Returns an array of numbers, or of strings as objects, with examples on axis 0."""
     name = "x" + "".join(f"[{part!r}]" for part in path)
     check_not_masked(name, value)
     array = np.asarray(value)
     if array.dtype.kind == "O":
-        raise DataError(
-            f"`{name}` is an array of objects, expected numbers in a full array; pad ragged data, "
-            "make sparse data dense."
-        )
-    if array.dtype.kind not in "biufSU" and array.dtype.name != "bfloat16":
-        raise DataError(f"`{name}` has dtype {array.dtype}, expected numbers.")
+        array = _from_objects(name, array)
+    elif array.dtype.kind in _TEXT_KINDS:
+        array = array.astype(object)
+    elif array.dtype.kind not in _NUMBER_KINDS and array.dtype.name != "bfloat16":
+        raise DataError(f"`{name}` has dtype {array.dtype}, expected numbers or strings.")
     if array.ndim == 0:
-        raise DataError(f"`{name}` is a single number, expected an array with examples on axis 0.")
+        raise DataError(
+            f"`{name}` is a single value, expected an array with examples on axis 0. Batch a "
+            "dataset, as with dataset.batch(32)."
+        )
     return array
+
+
+def _from_objects(name: str, array: Array) -> Array:
+    """Returns objects as strings where all are, and as numbers where all are."""
+    if all(isinstance(value, str | bytes) for value in array.flat):
+        return array
+    if all(isinstance(value, Real) for value in array.flat):
+        return array.astype(np.float64)
+    import pandas as pd
+
+    missing = np.asarray(pd.isna(array))
+    if array.ndim and missing.any() and missing.shape == array.shape:
+        raise DataError(
+            f"`{name}` has {np.count_nonzero(missing)} missing values, the first in example "
+            f"{np.argwhere(missing)[0][0]}. Remove or impute them first."
+        )
+    raise DataError(
+        f"`{name}` is an array of objects, expected numbers or strings in a full array; pad ragged "
+        "data, make sparse data dense."
+    )
 
 
 def _check_lengths(arrays: list[Array]) -> int:
@@ -162,16 +257,39 @@ def _check_lengths(arrays: list[Array]) -> int:
 
 
 def _check_alike(first: list[Array], piece: list[Array]) -> None:
-    shapes = [[array.shape[1:] for array in arrays] for arrays in (first, piece)]
-    if shapes[0] != shapes[1]:
+    ranks = [[array.ndim - 1 for array in arrays] for arrays in (first, piece)]
+    if ranks[0] != ranks[1]:
         raise DataError(
-            f"Batches of `x` have different shapes {shapes}, expected one. Pad them alike."
+            f"Batches of `x` have different numbers of axes {ranks}, expected those of one model."
         )
 
 
-def _join(pieces: list[list[Array]], start: int, *, finite: bool) -> Batch:
-    arrays = [np.concatenate(parts) if len(parts) > 1 else parts[0] for parts in zip(*pieces)]  # noqa: B905
-    for array in arrays:
-        if finite and array.dtype.kind == "f":
-            check_finite("x", array, first_row=start)
-    return Batch(arrays, start)
+def _kind_of(arrays: list[Array]) -> list[tuple[Any, ...]]:
+    """Returns what must be equal for pieces to be joined."""
+    return [(array.shape[1:], array.dtype) for array in arrays]
+
+
+def _cut(
+    pieces: Iterable[list[Array]], size_of: Callable[[list[Array]], int]
+) -> Iterator[list[Array]]:
+    """Yields the examples of some pieces of one shape in batches of one size, the last smaller."""
+    size, count = 0, 0
+    held: list[list[Array]] = []
+    for piece in pieces:
+        size = size or size_of([array[:1] for array in piece])
+        offset, total = 0, int(piece[0].shape[0])
+        while offset < total:
+            taken = min(size - count, total - offset)
+            held.append([array[offset : offset + taken] for array in piece])
+            count, offset = count + taken, offset + taken
+            if count == size:
+                yield _join(held)
+                held, count = [], 0
+    if held:
+        yield _join(held)
+
+
+def _join(pieces: list[list[Array]]) -> list[Array]:
+    return [
+        np.concatenate(parts) if len(parts) > 1 else parts[0] for parts in zip(*pieces, strict=True)
+    ]

@@ -73,11 +73,10 @@ class Run:
         with describe.model_errors("The model fails on this data"):
             programs = [sampler.program(inputs.first, inputs.structure) for sampler in samplers]
         self._workers = [
-            _Worker(sampler, program, num_samples, seed)
-            for sampler, program in zip(samplers, programs, strict=True)
+            _Worker(sampler, inputs.structure, num_samples, seed) for sampler in samplers
         ]
         self._program = programs[0]
-        self._size = batch_size or samplers[0].chunk_size(programs[0], num_samples)
+        self._batch_size = batch_size
 
     @property
     def unreached(self) -> tuple[Leaf, ...]:
@@ -95,7 +94,7 @@ class Run:
             return lambda batch: worker.all_passes(batch, drop=drop)
 
         work = [bound(worker) for worker in self._workers]
-        for parts in map_in_order(self._inputs.batches(self._size, finite=not drop), work):
+        for parts in map_in_order(self._inputs.batches(self._size_of, finite=not drop), work):
             yield from parts
 
     def predictions(
@@ -110,7 +109,7 @@ class Run:
 
         done = 0
         work = [bound(worker) for worker in self._workers]
-        batches = self._inputs.batches(self._size, finite=not options.drop)
+        batches = self._inputs.batches(self._size_of, finite=not options.drop)
         for parts in map_in_order(batches, work):
             for predictions in parts:
                 yield predictions
@@ -118,15 +117,23 @@ class Run:
                 if progress is not None:
                     progress(done, self._inputs.num_examples)
 
+    def _size_of(self, examples: list[Array]) -> int:
+        """Returns how many examples of this shape to hold at once."""
+        return self._batch_size or self._workers[0].chunk_size(examples)
+
 
 class _Worker:
-    """Runs batches on one device."""
+    """Runs batches on one device, each by the program for inputs of its shape."""
 
-    def __init__(self, sampler: Sampler, program: Program, num_samples: int, seed: int) -> None:
+    def __init__(self, sampler: Sampler, structure: Any, num_samples: int, seed: int) -> None:
         self._sampler = sampler
-        self._program = program
+        self._structure = structure
         self._num_samples = num_samples
         self._seed = seed
+
+    def chunk_size(self, examples: list[Array]) -> int:
+        """Returns how many examples of this shape fit into memory."""
+        return self._sampler.chunk_size(self._program(examples), self._num_samples)
 
     def all_passes(self, batch: Batch, *, drop: bool) -> list[list[Array]]:
         """Returns the passes of a batch, for each of its parts that fit into memory."""
@@ -140,11 +147,16 @@ class _Worker:
             self._predict_chunk(part, chunk, tasks, options) for part, chunk in self._chunks(batch)
         ]
 
+    def _program(self, examples: list[Array]) -> Program:
+        with describe.model_errors("The model fails on this data"):
+            return self._sampler.program([array[:1] for array in examples], self._structure)
+
     def _chunks(self, batch: Batch) -> Iterator[tuple[Batch, Chunk]]:
         """Yields a batch with what the prefix made of it, in halves if memory runs out."""
+        program = self._program(batch.arrays)
         try:
             with describe.model_errors("The model fails on this data"):
-                chunk = self._sampler.begin(self._program, batch.arrays)
+                chunk = self._sampler.begin(program, batch.arrays)
         except tf.errors.ResourceExhaustedError:
             if len(batch) == 1:
                 raise ModelError("One example alone does not fit into memory.") from None
@@ -157,14 +169,14 @@ class _Worker:
         self, batch: Batch, chunk: Chunk, positions: NDArray[np.intp], passes: range
     ) -> Iterator[tuple[range, list[Array]]]:
         """Yields (passes, flat outputs) until all of `passes` are done, in blocks by memory."""
-        first = passes.start
+        first, program = passes.start, self._program(batch.arrays)
         while first < passes.stop:
-            count = self._sampler.passes_at_once(self._program, len(passes))
+            count = self._sampler.passes_at_once(program, len(passes))
             block = range(first, min(first + count, passes.stop))
             try:
                 with describe.model_errors("The model fails on this data"):
                     outputs = self._sampler.sample(
-                        self._program,
+                        program,
                         chunk,
                         seed=self._seed,
                         examples=batch.start + positions,
@@ -172,7 +184,7 @@ class _Worker:
                         passes=block,
                     )
             except tf.errors.ResourceExhaustedError:
-                self._sampler.shrink(self._program)
+                self._sampler.shrink(program)
                 continue
             yield block, outputs
             first = block.stop

@@ -76,6 +76,11 @@ class Data:
         """Returns the number of examples."""
         return next(iter(self.inputs.values())).shape[0]
 
+    @property
+    def numbers(self) -> Sequence[int] | NDArray[np.intp]:
+        """Number of each example in the whole source, counted from 0."""
+        return range(len(self)) if self.indices is None else self.indices
+
     def blocks(self, size: int) -> Iterator[Any]:
         """Yields blocks of at most `size` examples: an array, or several of them by input."""
         for parts in zip(*(rows.blocks(size) for rows in self.inputs.values()), strict=True):
