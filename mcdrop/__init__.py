@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from mcdrop.engine.audit import StochasticLayer as StochasticLayer
     from mcdrop.engine.audit import register as register
     from mcdrop.errors import DataError as DataError
+    from mcdrop.errors import DataWarning as DataWarning
     from mcdrop.errors import McdropError as McdropError
     from mcdrop.errors import ModelError as ModelError
     from mcdrop.errors import ModelWarning as ModelWarning
@@ -27,12 +28,14 @@ if TYPE_CHECKING:
     from mcdrop.evaluation import evaluate as evaluate
     from mcdrop.prediction import Prediction as Prediction
     from mcdrop.predictor import MCDropout as MCDropout
+    from mcdrop.targets import PredictionWithTargets as PredictionWithTargets
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "Comparison": "evaluation",
     "DataError": "errors",
+    "DataWarning": "errors",
     "Evaluation": "evaluation",
     "MCDropout": "predictor",
     "MCDropoutClassifier": "estimator",
@@ -41,6 +44,7 @@ _HOMES = {
     "ModelError": "errors",
     "ModelWarning": "errors",
     "Prediction": "prediction",
+    "PredictionWithTargets": "targets",
     "StochasticLayer": "engine.audit",
     "compare": "evaluation",
     "evaluate": "evaluation",

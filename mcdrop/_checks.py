@@ -18,6 +18,11 @@ def as_array(name: str, values: ArrayLike) -> NDArray[Any]:
     """Returns `values` as a numeric or boolean array; object and string arrays are refused."""
     check_not_masked(name, values)
     array = np.asarray(values)
+    if array.dtype.kind in "UST":
+        raise DataError(
+            f"`{name}` holds text, dtype {array.dtype}, expected numbers. Names of classes become "
+            "numbers with mcdrop.loading.number_labels."
+        )
     if array.dtype.kind not in "biuf":
         raise DataError(
             f"`{name}` has dtype {array.dtype}, expected numbers. Convert it to a numeric array."

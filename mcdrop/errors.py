@@ -23,3 +23,7 @@ class DataError(McdropError, ValueError):
 
 class ModelWarning(UserWarning):
     """The model can be sampled, but part of it behaves in a way the user should know."""
+
+
+class DataWarning(UserWarning):
+    """The data can be used, but part of what they say has no effect."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,10 +17,12 @@ from mcdrop.engine.inputs import open_inputs
 from mcdrop.engine.running import Options, Progress, Run
 from mcdrop.engine.sampling import Sampler, devices
 from mcdrop.engine.shadow import can_convert
+from mcdrop.engine.targets import TargetReader
 from mcdrop.engine.tasks import Asked, Task
 from mcdrop.engine.tracing import Settings
 from mcdrop.errors import DataError, ModelError
 from mcdrop.prediction import Prediction, concatenate
+from mcdrop.targets import PredictionWithTargets
 
 
 class MCDropout:
@@ -155,8 +157,9 @@ class MCDropout:
         """Returns the raw outputs of T stochastic passes.
 
         Args:
-            x: Inputs of N examples: arrays, a dict or tuple of arrays, a `tf.data.Dataset`, a
-                `PyDataset`, or a generator of batches.
+            x: Inputs of N examples: arrays of numbers or strings, a dict or tuple of arrays, a
+                list of examples, which may differ in length, a `tf.data.Dataset`, a `PyDataset`,
+                or a generator of batches.
             num_samples: T >= 1. The passes are the first T of any larger number.
             seed: Whole number from 0 below 2**64.
             batch_size: Examples held at once; None chooses by memory. It changes no result.
@@ -172,8 +175,10 @@ class MCDropout:
             ModelError: The model fails on them, or nothing selected was reached.
         """
         run = self._open(x, num_samples, seed, batch_size, minimum=1)
-        blocks = list(run.outputs(drop=_drops(on_nonfinite)))
-        return run.pack([np.concatenate(parts, axis=1) for parts in zip(*blocks, strict=True)])
+        flat = list(zip(*run.outputs(drop=_drops(on_nonfinite)), strict=True))
+        for parts in flat:
+            _check_one_shape(passes.shape[2:] for passes in parts)
+        return run.pack([np.concatenate(parts, axis=1) for parts in flat])
 
     def predict(
         self,
@@ -213,8 +218,74 @@ class MCDropout:
         options = Options(keep_samples, tolerance, _drops(on_nonfinite))
         run = self._open(x, num_samples, seed, batch_size, minimum=2)
         parts = list(run.predictions(self._asked, options, progress))
-        joined = {name: concatenate([part[name] for part in parts]) for name in parts[0]}
-        return _unwrap(joined)
+        return _unwrap({name: _join([part[name] for part in parts]) for name in parts[0]})
+
+    def predict_with_targets(
+        self,
+        x: Any,
+        *,
+        num_samples: int = 50,
+        seed: int = 0,
+        batch_size: int | None = None,
+        keep_samples: bool = False,
+        tolerance: float | None = None,
+        on_nonfinite: str = "raise",
+        progress: Progress | None = None,
+    ) -> Any:
+        """Returns what `predict` does, with the targets that come with the inputs in the data.
+
+        The data are read once, so that targets belong to their inputs also when the data are
+        shuffled at each reading.
+
+        Args:
+            x: A `tf.data.Dataset`, a `PyDataset` or a generator of batches (inputs, targets) or
+                (inputs, targets, weights).
+            num_samples: As for `predict`, and so all below.
+            seed: Whole number from 0 below 2**64.
+            batch_size: Examples held at once.
+            keep_samples: Also keep the passes.
+            tolerance: Stop sampling an example once its standard error is at most this.
+            on_nonfinite: What becomes of a row for which the model puts out NaN or infinity.
+            progress: Called with (examples done, N or None) as the work advances.
+
+        Returns:
+            A `PredictionWithTargets`, which `mcdrop.evaluate` takes; for several outputs a dict
+            of them.
+
+        Raises:
+            DataError: The data hold no targets, those of an output are missing, or as for
+                `predict`.
+            ModelError: As for `predict`.
+
+        Example:
+            >>> import keras, tensorflow as tf
+            >>> model = keras.Sequential([
+            ...     keras.Input((4,)), keras.layers.Dropout(0.5), keras.layers.Dense(3, "softmax")])
+            >>> x, y = np.ones((6, 4)), np.array([0, 1, 2, 0, 1, 2])
+            >>> data = tf.data.Dataset.from_tensor_slices((x, y)).shuffle(6).batch(2)
+            >>> result = MCDropout(model).predict_with_targets(data, num_samples=10)
+            >>> sorted(result.targets.tolist())
+            [0, 0, 1, 1, 2, 2]
+        """
+        reader = TargetReader(x)
+        predictions = self.predict(
+            reader.inputs(),
+            num_samples=num_samples,
+            seed=seed,
+            batch_size=batch_size,
+            keep_samples=keep_samples,
+            tolerance=tolerance,
+            on_nonfinite=on_nonfinite,
+            progress=progress,
+        )
+        named = predictions if isinstance(predictions, dict) else {"": predictions}
+        targets, weights = reader.targets(list(named)), reader.weights(list(named))
+        return _unwrap(
+            {
+                name: PredictionWithTargets(prediction, targets[name], weights[name])
+                for name, prediction in named.items()
+            }
+        )
 
     def predict_batches(
         self,
@@ -311,6 +382,21 @@ def _check_seed(seed: int) -> None:
         raise DataError(f"`seed` is {seed}, expected a whole number below 2**64.")
 
 
-def _unwrap(predictions: dict[str, Prediction]) -> Any:
+def _check_one_shape(shapes: Iterable[tuple[int, ...]]) -> None:
+    """Raises DataError when the outputs of batches cannot be one array."""
+    found = list(dict.fromkeys(shapes))
+    if len(found) > 1:
+        raise DataError(
+            f"The batches give outputs of different shapes, {found[0]} and {found[1]} an example, "
+            "which are no one array. Pad the inputs to one length, or use predict_batches."
+        )
+
+
+def _join(parts: list[Prediction]) -> Prediction:
+    _check_one_shape(part.mean.shape[1:] for part in parts)
+    return concatenate(parts)
+
+
+def _unwrap(predictions: Mapping[str, Any]) -> Any:
     """Returns the only prediction, or all of them by name."""
     return predictions[""] if set(predictions) == {""} else predictions

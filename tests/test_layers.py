@@ -24,7 +24,10 @@ LAYERS = {
     "weighted": (("weighted", "weighted.*"), ("base",)),
     "intervals": (("intervals", "intervals.*"), ()),
     "metrics": (("metrics", "metrics.*", "acquisition"), ("base", "weighted")),
-    "prediction": (("prediction", "accumulation", "_distributions", "_frames"), ("base",)),
+    "prediction": (
+        ("prediction", "targets", "accumulation", "_distributions", "_frames"),
+        ("base",),
+    ),
     "evaluation": (
         ("evaluation", "evaluation.*", "recalibrate", "recalibrate.*"),
         ("base", "weighted", "intervals", "metrics", "prediction"),

@@ -179,7 +179,9 @@ def _is_plain(value: Any) -> bool:
 
 def _from_lists(x: list[Any]) -> Array:
     try:
-        return np.asarray(x)
+        array = np.asarray(x)
+        # NumPy would make text of numbers among words.
+        return np.array(x, dtype=object) if array.dtype.kind in _TEXT_KINDS else array
     except ValueError:
         raise DataError(
             "`x` is a list of lists of different lengths. Pad them to one length, as with "

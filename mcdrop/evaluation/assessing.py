@@ -29,14 +29,15 @@ from mcdrop.evaluation.results import Evaluation
 from mcdrop.evaluation.sources import of_deterministic, of_prediction
 from mcdrop.evaluation.targets import VOID_LABEL, Targets, as_targets, shape_of
 from mcdrop.prediction import CLASS_TASKS, Prediction, check_prediction
+from mcdrop.targets import PredictionWithTargets, split_targets
 
 MONTE_CARLO = "Monte Carlo"
 DETERMINISTIC = "deterministic"
 
 
 def evaluate(
-    prediction: Prediction,
-    y_true: ArrayLike,
+    prediction: Prediction | PredictionWithTargets,
+    y_true: ArrayLike | None = None,
     *,
     confidence_level: float = 0.95,
     seed: int = 0,
@@ -63,7 +64,8 @@ def evaluate(
     interval over examples alone.
 
     Args:
-        prediction: Prediction of N >= 2 examples.
+        prediction: Prediction of N >= 2 examples, or one with its targets, as
+            `MCDropout.predict_with_targets` returns it.
         y_true: Integer labels of shape (N,) or (N, 1) for "classification" and "binary"; for
             dense outputs (N, ...), where pixels of -1 count nowhere; (N, L) of 0 and 1 for
             "multilabel", -1 where a label is unknown; numbers of the shape of
@@ -97,6 +99,7 @@ def evaluate(
     """
     level = check_number("confidence_level", confidence_level, low=0, high=1, open_ends=True)
     check_settings(seed, num_resamples)
+    prediction, y_true = split_targets(prediction, y_true)
     if isinstance(prediction, Prediction):
         kept, y_true = set_aside_dropped({MONTE_CARLO: prediction}, y_true)
         prediction = kept[MONTE_CARLO]

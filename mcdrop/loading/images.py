@@ -95,17 +95,16 @@ def _opened(source: Path | bytes, name: str) -> Iterator[Any]:
     file: Path | IO[bytes] = io.BytesIO(source) if isinstance(source, bytes) else source
     try:
         with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # damaged notes of a camera harm no pixel
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            image = Image.open(file)
+            with Image.open(file) as image:
+                yield image
     except UnidentifiedImageError:
         raise DataError(f"{name} is not an image, whatever its name says.") from None
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as problem:
         raise DataError(f"{name} is too large an image ({problem}).") from None
-    except OSError as problem:
-        raise DataError(f"{name} cannot be read ({problem}).") from None
-    try:
-        with image:
-            yield image
+    except PermissionError as problem:
+        raise DataError(f"{name} cannot be read ({problem.strerror}).") from None
     except (DataError, MemoryError):
         raise
     except Exception as problem:  # Pillow's readers raise what they like for damaged files

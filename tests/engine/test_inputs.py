@@ -12,7 +12,7 @@ from keras import layers
 
 import mcdrop
 from mcdrop.engine.inputs import open_inputs
-from mcdrop.errors import DataError, McdropError, ModelError
+from mcdrop.errors import DataError, ModelError
 
 from .harness import without_xla
 from .models import CASES
@@ -52,6 +52,9 @@ ONE_INPUT = {
     "tensor": lambda: tf.constant(X),
     "float64": lambda: X.astype(np.float64),
     "data frame": lambda: pd.DataFrame(X),
+    "nullable data frame": lambda: pd.DataFrame(X).astype("Float64"),
+    "list of lists": lambda: X.tolist(),
+    "list of examples": lambda: list(X),
     "dataset": lambda: dataset(X).batch(3),
     "dataset with targets": lambda: dataset(X, Y).batch(2),
     "dataset with weights": lambda: dataset(X, Y, Y).batch(COUNT),
@@ -198,18 +201,62 @@ def test_passes_of_float64_are_those_of_float32_to_rounding():
     np.testing.assert_allclose(*passes, rtol=1e-5, atol=1e-6)
 
 
-def test_words_are_data_where_the_model_takes_them():
+WORDS = np.array([["yes"], ["no"], ["perhaps"]])
+TEXTS = {
+    "strings": lambda: WORDS,
+    "objects": lambda: WORDS.astype(object),
+    "bytes": lambda: WORDS.astype("S"),
+    "numpy strings": lambda: WORDS.astype(np.dtypes.StringDType()),
+    "tensor": lambda: tf.constant(WORDS),
+    "series": lambda: pd.Series(WORDS[:, 0]),
+    "categorical series": lambda: pd.Series(WORDS[:, 0], dtype="category"),
+    "data frame": lambda: pd.DataFrame(WORDS),
+    "dataset": lambda: dataset(WORDS).batch(2),
+    "dataset with labels": lambda: dataset(WORDS, WORDS).batch(3),
+    "generator": lambda: iter([WORDS[:1], WORDS[1:].astype(object)]),
+    "list": lambda: WORDS[:, 0].tolist(),
+    "list of lists": lambda: WORDS.tolist(),
+}
+
+
+@pytest.fixture(scope="module")
+def text_model():
+    keras.utils.set_random_seed(0)
     lookup = layers.StringLookup(vocabulary=["yes", "no"])
     inputs = keras.Input((1,), dtype="string")
     embedded = layers.Flatten()(layers.Embedding(4, 5)(lookup(inputs)))
-    model = keras.Model(inputs, layers.Dropout(0.5)(embedded))
-    words = np.array([["yes"], ["no"], ["perhaps"]])
-    assert without_xla(mcdrop.MCDropout(model)).sample(words, num_samples=8).std() > 0
+    return without_xla(mcdrop.MCDropout(keras.Model(inputs, layers.Dropout(0.5)(embedded))))
+
+
+@pytest.mark.parametrize("form", TEXTS)
+def test_text_of_every_form_gives_the_same_passes(text_model, form):
+    expected = text_model.sample(WORDS, num_samples=8)
+    assert expected.std() > 0
+    np.testing.assert_array_equal(text_model.sample(TEXTS[form](), num_samples=8), expected)
+
+
+@pytest.mark.parametrize(
+    ("x", "message"),
+    [
+        (np.zeros((3, 1)), "holds numbers, but the model's input .* takes text"),
+        (np.array([["yes"], [None]], dtype=object), "1 missing values, the first in example 1"),
+        (pd.Series(["yes", None, pd.NA]), "2 missing values, the first in example 1"),
+        (["yes", "no", 3.0], "takes text|array of objects"),
+    ],
+)
+def test_what_is_no_text_is_refused_by_a_model_of_text(text_model, x, message):
+    with pytest.raises(DataError, match=message):
+        text_model.sample(x, num_samples=2)
+
+
+def test_text_is_refused_by_a_model_of_numbers(one_input):
+    with pytest.raises(DataError, match=r"holds text, but the model's input .* takes numbers"):
+        one_input.predict(np.full((2, 6), "a"), num_samples=2)
 
 
 def test_examples_are_numbered_through_all_batches():
     inputs = open_inputs(generator(X))
-    batches = list(inputs.batches(3))
+    batches = list(inputs.batches(lambda _: 3))
     assert [batch.start for batch in batches] == [0, 3, 6]
     assert [len(batch) for batch in batches] == [3, 3, 1]
     np.testing.assert_array_equal(np.concatenate([batch.arrays[0] for batch in batches]), X)
@@ -225,7 +272,7 @@ def test_only_as_much_of_a_generator_is_read_as_is_needed():
             read.append(1)
             yield X
 
-    batches = open_inputs(endless()).batches(10)
+    batches = open_inputs(endless()).batches(lambda _: 10)
     next(batches)
     assert len(read) == 2
 
@@ -239,10 +286,15 @@ def test_only_as_much_of_a_generator_is_read_as_is_needed():
         (np.array([[1, 2], [3]], dtype=object), "array of objects"),
         (np.array(["2020-01-01"], dtype="datetime64[D]"), "dtype datetime64"),
         (np.zeros((3, 6), complex), "dtype complex"),
-        (np.float32(3), "single number"),
+        (np.float32(3), "single value"),
         ([], "no array"),
         ({}, "no array"),
         (iter([]), "yields no batch"),
+        (tf.ragged.constant([[1.0, 2.0], [3.0]]), "pad ragged data"),
+        ([[1.0, 2.0], [3.0]], "lists of different lengths"),
+        (pd.DataFrame(X).astype("Float64").replace(float(X[2, 1]), pd.NA), "first in example 2"),
+        (dataset(X), r"batch them, as with dataset\.batch"),
+        (dataset(X[:, 0]), r"single value.*dataset\.batch"),
         (np.zeros((3, 5), np.float32), r"shape \(5,\).*expects \(6,\)"),
         (np.zeros((3, 6, 1, 2), np.float32), r"expects \(6,\)"),
         ([X, X], "2 arrays, the model takes 1"),
@@ -253,10 +305,11 @@ def test_what_is_no_data_for_the_model_is_refused(one_input, x, message):
         one_input.predict(x, num_samples=2)
 
 
-def test_a_nan_in_a_later_batch_is_refused_too(one_input):
+@pytest.mark.parametrize("batch_size", [None, 2])
+def test_a_nan_in_a_later_batch_names_the_example(one_input, batch_size):
     batches = iter([X, np.full((2, 6), np.nan, np.float32)])
-    with pytest.raises(DataError, match="NaN or infinite"):
-        one_input.predict(batches, num_samples=2)
+    with pytest.raises(DataError, match=f"NaN or infinite.*first in example {COUNT}"):
+        one_input.predict(batches, num_samples=2, batch_size=batch_size)
 
 
 @pytest.mark.parametrize(
@@ -273,12 +326,72 @@ def test_inputs_that_do_not_belong_together_are_refused(x, message):
         two_inputs("dict").sample(x, num_samples=2)
 
 
-@pytest.mark.parametrize("batch_size", [2, 3, 100])
-def test_batches_of_different_shapes_are_refused(batch_size):
-    model = keras.Sequential([keras.Input((None, 3)), layers.Dropout(0.5), layers.LSTM(2)])
-    batches = iter([np.zeros((2, 4, 3), np.float32), np.zeros((2, 5, 3), np.float32)])
-    with pytest.raises(McdropError, match="shape"):
-        without_xla(mcdrop.MCDropout(model)).sample(batches, num_samples=2, batch_size=batch_size)
+SEQUENCES = [
+    np.random.default_rng(length).normal(size=(length, 3)).astype(np.float32)
+    for length in (7, 7, 5, 5, 5, 2)
+]
+
+
+@pytest.fixture(scope="module")
+def recurrent():
+    keras.utils.set_random_seed(0)
+    hidden = layers.LSTM(4, dropout=0.3)(inputs := keras.Input((None, 3)))
+    return keras.Model(inputs, layers.Dense(1)(layers.Dropout(0.5)(hidden)))
+
+
+@pytest.mark.parametrize("batch_size", [None, 2])
+@pytest.mark.parametrize("form", ["examples", "tensors", "batches"])
+def test_sequences_of_several_lengths_are_each_predicted_as_alone(recurrent, form, batch_size):
+    x = {
+        "examples": SEQUENCES,
+        "tensors": [tf.constant(sequence) for sequence in SEQUENCES],
+        "batches": iter([np.stack(SEQUENCES[:2]), np.stack(SEQUENCES[2:5]), SEQUENCES[5][None]]),
+    }[form]
+    mc = without_xla(mcdrop.MCDropout(recurrent, task="regression"))
+    prediction = mc.predict(x, num_samples=3, keep_samples=True, batch_size=batch_size)
+    alone = [np.asarray(recurrent(sequence[None]))[0] for sequence in SEQUENCES]
+    np.testing.assert_allclose(prediction.deterministic, alone, rtol=1e-5, atol=1e-6)
+    # The masks are those of the example's number, however the others are grouped.
+    first = mc.sample(np.stack(SEQUENCES[:2]), num_samples=3)
+    np.testing.assert_allclose(prediction.samples[:, :2], first, rtol=1e-5, atol=1e-6)
+    assert len(np.unique(prediction.samples.reshape(3, -1), axis=0)) == 3
+
+
+@pytest.mark.parametrize("call", ["sample", "predict"])
+def test_outputs_of_several_lengths_cannot_be_one_array(call):
+    model = keras.Sequential([keras.Input((None, 3)), layers.Dropout(0.5)])
+    mc = without_xla(mcdrop.MCDropout(model, task="regression"))
+    with pytest.raises(DataError, match=r"outputs of different shapes.*\(7, 3\).*\(5, 3\)"):
+        getattr(mc, call)(SEQUENCES, num_samples=2)
+    shapes = [p.mean.shape for p in mc.predict_batches(SEQUENCES, num_samples=2)]
+    assert shapes == [(2, 7, 3), (3, 5, 3), (1, 2, 3)]
+
+
+class Unmeasured(keras.utils.PyDataset):
+    """Batches whose number is told by `num_batches`, if at all."""
+
+    def __getitem__(self, index):
+        return X
+
+
+class Endless(Unmeasured):
+    num_batches = None
+
+
+class Counted(Unmeasured):
+    num_batches = 2
+
+
+@pytest.mark.parametrize(
+    "x", [lambda: dataset(X).batch(2).repeat(), lambda: Unmeasured(), lambda: Endless()]
+)
+def test_data_without_an_end_are_refused_at_once(one_input, x):
+    with pytest.raises(DataError, match="never ends"):
+        one_input.predict(x(), num_samples=2)
+
+
+def test_a_pydataset_may_count_its_batches(one_input):
+    assert len(one_input.predict(Counted(), num_samples=2)) == 2 * COUNT
 
 
 def test_inputs_of_another_length_are_traced_anew():

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -10,10 +11,10 @@ from mcdrop.loading.matching import pixel_hint
 from mcdrop.loading.rows import ArrayRows
 
 
-def model_with(*shapes, names=None):
+def model_with(*shapes, names=None, dtype="float32"):
     names = names or [f"input_{number}" for number in range(len(shapes))]
     inputs = [
-        SimpleNamespace(name=name, shape=(None, *shape))
+        SimpleNamespace(name=name, shape=(None, *shape), dtype=dtype)
         for name, shape in zip(names, shapes, strict=True)
     ]
     return SimpleNamespace(inputs=inputs)
@@ -45,9 +46,83 @@ def test_inputs_that_are_not_the_models_are_listed():
         fit_to_model(data_of(x=np.zeros((5, 2))), model)
 
 
-def test_text_is_no_input():
-    with pytest.raises(DataError, match="expected numbers"):
-        fit_to_model(data_of(x=np.array(["a", "b"])), model_with(()))
+def test_text_and_numbers_are_not_taken_for_each_other():
+    words, numbers = data_of(x=np.array(["a", "b"])), data_of(x=np.zeros(2))
+    with pytest.raises(DataError, match="holds text, expected numbers"):
+        fit_to_model(words, model_with(()))
+    with pytest.raises(DataError, match="holds numbers, expected text"):
+        fit_to_model(numbers, model_with((), dtype="string"))
+
+
+@pytest.mark.parametrize("dtype", ["U", "S", object])
+@pytest.mark.parametrize("shape", [(), (1,)])
+def test_text_goes_to_a_model_of_text(dtype, shape):
+    words = np.array(["good", "bad", ""]).astype(dtype)
+    fitted = fit_to_model(data_of(x=words), model_with(shape, dtype="string")).x()
+    assert fitted.shape == (3, *shape)
+    assert fitted.reshape(-1).tolist() == words.tolist()
+
+
+def test_a_missing_text_names_the_example():
+    words = np.array(["a", None, "b", None], dtype=object)
+    with pytest.raises(DataError, match="missing texts, the first in example 1"):
+        fit_to_model(data_of(x=words), model_with((1,), dtype="string")).x()
+
+
+def table_of(x, names=None):
+    columns = names or tuple(f"pixel{number}" for number in range(x.shape[1]))
+    return replace(data_of(x=x), columns=tuple(columns))
+
+
+def test_a_table_of_another_width_lists_its_columns_and_the_options():
+    with pytest.raises(DataError) as caught:
+        fit_to_model(table_of(np.zeros((5, 30))), model_with((4,)))
+    assert "has 30 columns (pixel0, pixel1," in str(caught.value)
+    assert "pixel9 and 20 more), but the model takes 4." in str(caught.value)
+    assert "--x-key" in str(caught.value)
+    assert "--y-key pixel29" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("x", "shape", "dtype"),
+    [
+        (np.arange(48).reshape(2, 24) % 250, (4, 6, 1), np.uint8),
+        (np.arange(48).reshape(2, 24) % 250, (4, 6), np.uint8),
+        (np.arange(48).reshape(2, 24) / 48, (4, 6, 1), np.float64),
+        (np.arange(48).reshape(2, 24) * 10, (4, 6, 1), np.int64),
+    ],
+)
+def test_pixels_in_columns_are_images_row_by_row(x, shape, dtype):
+    data = fit_to_model(table_of(x), model_with(shape))
+    assert data.x().dtype == dtype
+    np.testing.assert_array_equal(data.x(), x.reshape(2, *shape))
+    assert "24 columns of data.npz are read as images of 4x6, row by row" in data.readings[0]
+
+
+@pytest.mark.parametrize(
+    ("x", "shape"),
+    [
+        (np.arange(96).reshape(2, 48), (4, 4, 3)),  # three channels: first, or last?
+        (np.arange(48).reshape(2, 24) / 48, (4, 6)),  # steps and features of a series?
+        (np.arange(48).reshape(2, 24) - 5, (4, 6)),
+        (np.arange(48).reshape(2, 24), (None, 6)),
+        (np.arange(48).reshape(2, 24), (5, 5, 1)),
+    ],
+)
+def test_columns_with_two_readings_are_no_images(x, shape):
+    with pytest.raises(DataError, match=r"has shape .* but the model takes"):
+        fit_to_model(table_of(x), model_with(shape))
+
+
+def test_an_array_is_never_reshaped_without_being_asked():
+    with pytest.raises(DataError, match=r"x\.reshape"):
+        fit_to_model(data_of(x=np.zeros((2, 24), np.uint8)), model_with((4, 6, 1)))
+
+
+def test_pixels_in_columns_can_be_scaled():
+    x = np.array([[0, 255], [51, 102]])
+    fitted = fit_to_model(table_of(np.repeat(x, 2, axis=1)), model_with((2, 2, 1)), scale="unit")
+    np.testing.assert_allclose(fitted.x()[0, :, 0, 0], [0, 1])
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
