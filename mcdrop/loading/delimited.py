@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from mcdrop.errors import DataError
+from mcdrop.files.archives import DAMAGES, describe
 from mcdrop.loading.columns import check_unique
 from mcdrop.loading.options import TextOptions
 
@@ -159,7 +160,9 @@ def _opened(path: Path) -> Iterator[Any]:
     try:
         with pa.input_stream(str(path)) as stream:
             yield stream
-    except (pa.ArrowException, OSError) as problem:
+    except DataError:
+        raise
+    except (pa.ArrowException, *DAMAGES) as problem:
         raise _unreadable(path, problem) from None
 
 
@@ -257,14 +260,14 @@ def _read(
             ),
         ) as reader:
             yield from reader
-    except (pa.ArrowException, UnicodeError, OSError) as problem:
+    except (pa.ArrowException, *DAMAGES) as problem:
         raise _unreadable(path, problem) from None
 
 
 def _unreadable(path: Path, problem: Exception) -> DataError:
-    reason = " ".join(str(problem).split())
+    reason = " ".join(describe(problem).split())
     return DataError(
-        f"{path} cannot be read as a table of text ({reason[:200]}). Check its separator, quotes "
+        f"{path} cannot be read as a table of text ({reason}). Check its separator, quotes "
         "and encoding (--separator, --encoding)."
     )
 

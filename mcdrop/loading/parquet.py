@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mcdrop.errors import DataError
+from mcdrop.files.archives import DAMAGES, describe
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,7 +58,7 @@ class ParquetTable:
         try:
             with pq.ParquetFile(self.path) as file:
                 yield from file.iter_batches(size, columns=list(columns))
-        except (pa.ArrowException, OSError) as problem:
+        except (pa.ArrowException, *DAMAGES) as problem:
             raise _unreadable(self.path, problem) from None
 
 
@@ -74,7 +75,7 @@ def open_parquet(path: Path) -> ParquetTable:
         with pq.ParquetFile(path) as file:
             names, metadata = file.schema_arrow.names, file.schema_arrow.metadata or {}
             num_rows, null_counts = file.metadata.num_rows, _null_counts(file.metadata)
-    except (pa.ArrowException, OSError) as problem:
+    except (pa.ArrowException, *DAMAGES) as problem:
         raise _unreadable(path, problem) from None
     pandas = _load_json(metadata, b"pandas")
     index, columns = (_items(pandas.get(key)) for key in ("index_columns", "columns"))
@@ -131,5 +132,5 @@ def _load_json(metadata: Mapping[bytes, bytes], key: bytes) -> Any:
 
 
 def _unreadable(path: Path, problem: Exception) -> DataError:
-    reason = " ".join(str(problem).split())
-    return DataError(f"{path} cannot be read as a Parquet table ({reason[:200]}).")
+    reason = " ".join(describe(problem).split())
+    return DataError(f"{path} cannot be read as a Parquet table ({reason}).")

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcdrop.errors import DataError
+from mcdrop.files.archives import check_regular
 from mcdrop.loading import delimited
 from mcdrop.loading.columns import check_unique, listed, to_numpy
 from mcdrop.loading.expected import InputSpec, fill_images
@@ -134,6 +135,7 @@ def open_table(
         DataError: The file is damaged, a named column is missing, or a column holds
             something other than numbers, text or images.
     """
+    check_regular(path, DataError)
     table = _open_file(path, options)
     check_unique(path, table.names)
     if table.num_rows == 0:
