@@ -109,7 +109,11 @@ def test_quoted_text_keeps_its_commas_lines_and_quotes(saved):
         ("a,b,a\n1,2,3\n", {}, r"2 columns named 'a'; its columns are a, b, a"),
         ("5.1,3.5,0\n4.9,3.0,0\n", {}, r"lack the names of its columns: .*5\.1, 3\.5, 0"),
         ("a,b;c\n1,2;3\n", {}, r"separated by commas or semicolons.*--separator ','"),
-        ("größe,y\n1,0\n".encode("latin-1"), {}, r"^\S+ is not written in UTF-8.*0xf6.*--encoding cp1252"),
+        (
+            "größe,y\n1,0\n".encode("latin-1"),
+            {},
+            r"^\S+ is not written in UTF-8.*0xf6.*--encoding cp1252",
+        ),
         ("a,y\n1,0\n", {"encoding": "klingon"}, "'klingon', which Python does not know"),
         ("a;b\n1,5;2\n2,5;3\n", {}, r"column 'a' .* holds text \('1,5'\).*--decimal ','"),
         ('a,b\n"1,234",2\n', {}, r"holds text \('1,234'\).*without it"),
