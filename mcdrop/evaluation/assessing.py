@@ -99,12 +99,12 @@ def evaluate(
     """
     level = check_number("confidence_level", confidence_level, low=0, high=1, open_ends=True)
     check_settings(seed, num_resamples)
-    prediction, y_true = split_targets(prediction, y_true)
-    if isinstance(prediction, Prediction):
-        kept, y_true = set_aside_dropped({MONTE_CARLO: prediction}, y_true)
-        prediction = kept[MONTE_CARLO]
-    targets = match_targets(prediction, y_true, level)
-    source = of_prediction(prediction, targets)
+    given, y_true = split_targets(prediction, y_true)
+    if isinstance(given, Prediction):
+        kept, y_true = set_aside_dropped({MONTE_CARLO: given}, y_true)
+        given = kept[MONTE_CARLO]
+    targets = match_targets(given, y_true, level)
+    source = of_prediction(given, targets)
     halves: list[tuple[float, Totals]] = []
 
     def on_half(name: str, share: float, half: Forecast) -> None:
@@ -112,7 +112,7 @@ def evaluate(
             halves.append((share, class_totals(half)))
 
     compared = compare_sources(
-        {MONTE_CARLO: source, DETERMINISTIC: of_deterministic(prediction, targets)},
+        {MONTE_CARLO: source, DETERMINISTIC: of_deterministic(given, targets)},
         targets,
         reference=DETERMINISTIC,
         metrics=metrics,
@@ -127,18 +127,18 @@ def evaluate(
         if MONTE_CARLO in metric.omitted
     }
     return Evaluation(
-        task=prediction.task,
-        num_examples=len(prediction),
-        num_samples=prediction.num_samples,
+        task=given.task,
+        num_examples=len(given),
+        num_samples=given.num_samples,
         confidence_level=level,
         num_resamples=num_resamples,
         seed=seed,
         comparisons=tuple(_beside(metric) for metric in of_passes),
-        flipped=_flipped(prediction, targets),
-        prediction=prediction,
+        flipped=_flipped(given, targets),
+        prediction=given,
         y_true=targets.y,
         omitted={**compared.omitted, **left_out},
-        warnings=cautions(prediction, source.forecast),
+        warnings=cautions(given, source.forecast),
         confusion=confusion_matrix(source.forecast)
         if isinstance(source.forecast, ClassForecast)
         else None,

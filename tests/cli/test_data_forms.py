@@ -1,6 +1,7 @@
 """Data as people have them, from the command line: a right report, or one clear line."""
 
 import io
+import itertools
 import json
 
 import numpy as np
@@ -57,9 +58,11 @@ def report(run, models, monkeypatch):
     """Samples and scores as `mcdrop report` does, without drawing; returns scores and notes."""
     monkeypatch.setattr("mcdrop.cli.report.write", lambda folder, *_, **__: folder.mkdir())
 
+    numbers = itertools.count()
+
     def run_report(model, data, *options):
-        path = models / f"{model}.keras"
-        status, out, err = run("report", path, data, "-o", "out", "--json", *PASSES, *options)
+        path, output = models / f"{model}.keras", f"out{next(numbers)}"
+        status, out, err = run("report", path, data, "-o", output, "--json", *PASSES, *options)
         assert status == 0, err
         notes = [line[14:] for line in err.splitlines() if line.startswith("mcdrop: note: ")]
         return json.loads(out)["evaluation"], notes
@@ -164,7 +167,7 @@ def test_a_model_of_text_reads_a_table(report, tmp_path):
     frame.to_parquet(tmp_path / "t.parquet")
     np.savez(tmp_path / "t.npz", x=np.array(texts), y=frame.label.to_numpy(str))
     for name in ("t.parquet", "t.npz"):
-        again, _ = report("text", name, "--force")
+        again, _ = report("text", name)
         assert again["metrics"] == evaluation["metrics"]
 
 
@@ -189,7 +192,7 @@ def test_pixels_in_columns_are_images(report, tmp_path):
     evaluation, notes = report("image", "train.csv", "--scale", "unit")
     assert "read as images of 6x5, row by row" in notes[0]
     np.savez(tmp_path / "t.npz", x=pixels.reshape(-1, 6, 5).astype(np.uint8), y=frame.label)
-    again, _ = report("image", "t.npz", "--scale", "unit", "--force")
+    again, _ = report("image", "t.npz", "--scale", "unit")
     assert again["metrics"] == evaluation["metrics"]
 
 

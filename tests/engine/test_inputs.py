@@ -308,7 +308,7 @@ def test_what_is_no_data_for_the_model_is_refused(one_input, x, message):
 @pytest.mark.parametrize("batch_size", [None, 2])
 def test_a_nan_in_a_later_batch_names_the_example(one_input, batch_size):
     batches = iter([X, np.full((2, 6), np.nan, np.float32)])
-    with pytest.raises(DataError, match=f"NaN or infinite.*first in example {COUNT}"):
+    with pytest.raises(DataError, match=rf"NaN or infinite.*index \({COUNT}, 0\)"):
         one_input.predict(batches, num_samples=2, batch_size=batch_size)
 
 
