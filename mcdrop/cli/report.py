@@ -64,7 +64,7 @@ def _report(options: Namespace, output: Output, terminal: Terminal) -> None:
         held_out_labels = read_labels(held_out, trial, labels.class_names)
         fitted = recalibration.fit(mc, held_out, held_out_labels.values, options, terminal)
     readings = tell_readings(examples, labels, terminal)
-    for more in filter(None, (foreign, held_out)):
+    for more in filter(None, (other_data, held_out)):
         readings += tell_readings(more, None, terminal)
     started = time.monotonic()
     prediction = sample(mc, examples, options, terminal, "Sampling")
