@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
+from mcdrop import _notebook
 from mcdrop._checks import as_float, check_choice, check_count, check_number
 from mcdrop._mixture import mixture_quantile
 from mcdrop._prediction_checks import CLASS_TASKS as CLASS_TASKS
@@ -126,6 +127,22 @@ class Prediction:
             f"Prediction(task={self.task!r}, examples={len(self)}, output shape="
             f"{self.mean.shape[1:]}, num_samples={self.num_samples}, samples {kept})"
         )
+
+    def _repr_html_(self) -> str:
+        """Returns a table for notebooks: what there is, and how far it ranges."""
+        kept = "kept" if self.samples is not None else "not kept"
+        named = {"mean": self.mean, "standard deviation": self.std}
+        if self.task in CLASS_TASKS:
+            named |= {"confidence": self.confidence, "predictive entropy": self.predictive_entropy}
+        lines: list[tuple[str, ...]] = [("quantity", "shape", "lowest", "median", "highest")]
+        for name, values in named.items():
+            found = np.nanquantile(values, [0.0, 0.5, 1.0]) if values.size else np.full(3, np.nan)
+            lines.append((name, str(values.shape), *(f"{value:.4g}" for value in found)))
+        caption = (
+            f"Prediction, {self.task}: {len(self)} examples, {self.num_samples} passes, "
+            f"{self.masks} masks, samples {kept}"
+        )
+        return _notebook.table(caption, lines)
 
     @property
     def std(self) -> Array:

@@ -16,7 +16,7 @@ ROOT = Path(mcdrop.__file__).parent
 LAYERS = {
     "base": (
         (
-            *("errors", "_checks", "_prediction_checks", "_mixture"),
+            *("errors", "_checks", "_prediction_checks", "_mixture", "_notebook"),
             *("pass_statistics", "splitting", "files", "files.*"),
         ),
         (),

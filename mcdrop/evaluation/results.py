@@ -91,9 +91,10 @@ class Comparison:
 
     def to_text(self) -> str:
         """Returns a table for the terminal: each forecast, and its difference to the reference."""
-        return tables.comparison_text(
-            self.metrics, self.names, self.reference, self._title(), self._legend(), self.omitted
-        )
+        return self._table().text()
+
+    def _repr_html_(self) -> str:
+        return self._table().html()
 
     def to_frame(self) -> pd.DataFrame:
         """Returns a pandas table, one row for each metric and forecast.
@@ -125,11 +126,12 @@ class Comparison:
             "omitted": dict(self.omitted),
         }
 
-    def _title(self) -> str:
-        return f"{self.task}: {self.num_examples} examples, {len(self.names)} forecasts"
-
-    def _legend(self) -> str:
-        return tables.legend(self.confidence_level)
+    def _table(self) -> tables.Shown:
+        title = f"{self.task}: {self.num_examples} examples, {len(self.names)} forecasts"
+        legend = tables.legend(self.confidence_level)
+        return tables.comparison_table(
+            self.metrics, self.names, self.reference, title, legend, self.omitted
+        )
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -184,10 +186,16 @@ class Evaluation:
 
     def to_text(self) -> str:
         """Returns a table for the terminal: both sides, the difference, and the floors."""
+        return self._table().text()
+
+    def _repr_html_(self) -> str:
+        return self._table().html()
+
+    def _table(self) -> tables.Shown:
         title = f"{self.task}: {self.num_examples} examples, {self.num_samples} passes"
         if self.task not in ("regression", "gaussian"):
             title += f", predicted class differs in {self.flipped.size}"
-        return tables.evaluation_text(
+        return tables.evaluation_table(
             self.comparisons,
             title,
             tables.legend(self.confidence_level),

@@ -1,9 +1,11 @@
-"""Comparisons and evaluations as text for the terminal."""
+"""Comparisons and evaluations as tables, for the terminal and for notebooks."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
+from mcdrop import _notebook
 from mcdrop.evaluation.formatting import decimals_of, estimate_text
 from mcdrop.evaluation.records import ComparedMetric, Estimate, MetricComparison
 from mcdrop.metrics.calibration import CalibrationFloor
@@ -21,13 +23,39 @@ def legend(level: float) -> str:
     )
 
 
-def evaluation_text(
+@dataclass(frozen=True)
+class Shown:
+    """A table as it is shown on a terminal and in a notebook.
+
+    Attributes:
+        title: What it is about.
+        lines: Cells, the headings first.
+        remarks: Sentences below it.
+    """
+
+    title: str
+    lines: tuple[Line, ...]
+    remarks: tuple[str, ...]
+
+    def text(self) -> str:
+        """Returns the table for a terminal."""
+        columns = range(len(self.lines[0]))
+        widths = [max(len(line[column]) for line in self.lines) for column in columns]
+        table = ["  ".join(map(str.ljust, line, widths)).rstrip() for line in self.lines]
+        return "\n".join([self.title, "", *table, "", *self.remarks])
+
+    def html(self) -> str:
+        """Returns the table for a notebook."""
+        return _notebook.table(self.title, self.lines, self.remarks)
+
+
+def evaluation_table(
     metrics: Sequence[MetricComparison],
     title: str,
     explained: str,
     omitted: Mapping[str, str],
     warnings: Mapping[str, str],
-) -> str:
+) -> Shown:
     """Returns the table with its legend; see `Evaluation.to_text`."""
     lines: list[Line] = [_EVALUATION_HEADINGS]
     for metric in metrics:
@@ -41,17 +69,17 @@ def evaluation_text(
             ("difference of ", metric.difference),
         )
     )
-    return _text(title, lines, explained, _notes(metrics), reasons, omitted, warnings)
+    return _shown(title, lines, explained, _notes(metrics), reasons, omitted, warnings)
 
 
-def comparison_text(
+def comparison_table(
     metrics: Sequence[ComparedMetric],
     names: Sequence[str],
     reference: str,
     title: str,
     explained: str,
     omitted: Mapping[str, str],
-) -> str:
+) -> Shown:
     """Returns the table with its legend; see `Comparison.to_text`."""
     lines: list[Line] = [("metric", "forecast", "value", f"difference to {reference}", "better")]
     for metric in metrics:
@@ -67,10 +95,10 @@ def comparison_text(
         for metric in metrics
         for name, reason in metric.omitted.items()
     }
-    return _text(title, lines, explained, _notes(metrics), reasons, {**omitted, **partly}, {})
+    return _shown(title, lines, explained, _notes(metrics), reasons, {**omitted, **partly}, {})
 
 
-def _text(
+def _shown(
     title: str,
     lines: Sequence[Line],
     explained: str,
@@ -78,13 +106,10 @@ def _text(
     reasons: Sequence[str],
     omitted: Mapping[str, str],
     warnings: Mapping[str, str],
-) -> str:
-    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
-    table = ["  ".join(map(str.ljust, line, widths)).rstrip() for line in lines]
+) -> Shown:
     left_out = [f"Left out: {name}, {reason}." for name, reason in omitted.items()]
     warned = [f"Warning: {warning}" for warning in warnings.values()]
-    parts = [title, "", *table, "", explained, *warned, *notes, *reasons, *left_out]
-    return "\n".join(parts)
+    return Shown(title, tuple(lines), (explained, *warned, *notes, *reasons, *left_out))
 
 
 def _heading(metric: MetricComparison | ComparedMetric) -> str:
