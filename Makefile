@@ -4,7 +4,7 @@ BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types docs notebooks check-notebooks bench clean
+.PHONY: help demo test lint types docs notebooks check-notebooks bench coverage clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,6 +33,9 @@ check-notebooks: .venv/.installed-notebooks ## run them on small data, and leave
 
 bench: .venv/.installed ## run the benchmarks
 	$(BIN)/python -m benchmarks
+
+coverage: .venv/.installed ## simulate the real coverage of the intervals (hours; docs/intervals.md)
+	$(BIN)/python -m benchmarks.coverage
 
 clean: ## remove everything that was built, except .venv
 	rm -rf report site build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

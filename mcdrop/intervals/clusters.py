@@ -23,8 +23,8 @@ def cluster_share(
 ) -> Interval:
     """Returns the interval of a share, or bounded mean, of the units of all clusters.
 
-    The Bayesian bootstrap of sum(parts) / sum(sizes) with one more cluster of mean size, all
-    of whose units are at the lower or at the upper bound. For clusters of one unit these are
+    The Bayesian bootstrap of sum(parts) / sum(sizes) with one more cluster, all of whose
+    units are at the lower or at the upper bound. For clusters of one unit these are
     the limits of Clopper and Pearson.
 
     Args:

@@ -68,7 +68,7 @@ def mean_with_atoms(
         high_atom: The same at the high end.
         level: Confidence level, within (0, 1).
         sizes: Units of each cluster, shape (n,); None for one unit each. An atom is a
-            cluster of mean size.
+            cluster as large as the geometric mean of the mean and the largest size.
         weight: Shape of the atom's gamma weight; an example's is 1.
 
     Returns:
@@ -90,7 +90,8 @@ def mean_with_atoms(
     wholes = np.ones(sums.size) if sizes is None else sizes
     if not wholes.any():
         return absent("nothing to count")
-    size = float(wholes.mean())
+    # What is large counts most, and the next cluster may be larger than the mean of those seen.
+    size = float(np.sqrt(wholes.mean() * wholes.max()))
     shapes = np.append(np.ones(sums.size), weight)
     low, high = (
         ratio_quantile(np.append(sums, atom * size), np.append(wholes, size), shapes, chance)

@@ -1,0 +1,1 @@
+"""Real coverage of the intervals that `mcdrop.compare` prints, by simulation: make coverage."""
