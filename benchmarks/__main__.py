@@ -8,13 +8,14 @@ import platform
 import sys
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-from benchmarks import curves, memory, passes, profile, quality, table
+from benchmarks import curves, memory, passes, profile, quality, stopping, table
 from benchmarks.models import CASES
 
-PARTS = ("table", "profile", "curves", "quality", "passes", "memory")
+PARTS = ("table", "profile", "curves", "quality", "passes", "stopping", "memory")
 
 
 def main() -> int:
@@ -59,11 +60,7 @@ def _quality(options: argparse.Namespace) -> str:
     folder = os.environ.get("MCDROP_DATA")
     if folder is None:
         return "## Error of the mean\n\nSkipped: MCDROP_DATA names no folder with mnist.npz.\n"
-    with np.load(Path(folder) / "mnist.npz", allow_pickle=False) as archive:
-        x = archive["x_train"][:20000, ..., None].astype("float32") / 255
-        y = archive["y_train"][:20000]
-        x_test = archive["x_test"][:2000, ..., None].astype("float32") / 255
-    model = quality.trained_mnist(x, y)
+    model, x_test = _trained_mnist(folder)
     confidence = model.predict(x_test, verbose=0).max(axis=1)
     hard = x_test[np.argsort(confidence)[:300]]
     lines = ["## Error of the mean", "", "| masks | root mean squared error |", "| --- | ---: |"]
@@ -73,6 +70,27 @@ def _quality(options: argparse.Namespace) -> str:
     lines += ["", "bfloat16 against float32, same masks: largest difference of a probability "]
     lines[-1] += f"{largest:.4f}, root mean square {typical:.5f}."
     return "\n".join(lines) + "\n"
+
+
+def _stopping(options: argparse.Namespace) -> str:
+    import mcdrop
+
+    folder, drawn = os.environ.get("MCDROP_DATA"), None
+    if folder is not None:
+        model, x = _trained_mnist(folder)
+        drawn = mcdrop.MCDropout(model).sample(x[:500], num_samples=2048)
+    return f"## Early stopping\n\n{stopping.to_markdown(drawn)}\n"
+
+
+def _trained_mnist(folder: str) -> tuple[Any, Any]:
+    """Returns the tutorial CNN, trained, and test images."""
+    import numpy as np
+
+    with np.load(Path(folder) / "mnist.npz", allow_pickle=False) as archive:
+        x = archive["x_train"][:20000, ..., None].astype("float32") / 255
+        y = archive["y_train"][:20000]
+        x_test = archive["x_test"][:2000, ..., None].astype("float32") / 255
+    return quality.trained_mnist(x, y), x_test
 
 
 def _memory(options: argparse.Namespace) -> str:
@@ -109,6 +127,7 @@ _SECTIONS = {
     "curves": _curves,
     "quality": _quality,
     "passes": lambda _: f"## Finite T\n\n{passes.to_markdown(seeds=8)}\n",
+    "stopping": _stopping,
     "memory": _memory,
 }
 

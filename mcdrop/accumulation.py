@@ -25,6 +25,7 @@ from mcdrop.splitting import (
     check_splitting,
     levels_of,
 )
+from mcdrop.stopping import PATIENCE, reach_of_probability, unseen_variance
 
 Array = NDArray[Any]
 
@@ -41,15 +42,24 @@ class PassAccumulator:
         task: Task of the prediction.
         splitting: Draws of each stage; (T,) for ordinary passes.
         keep_samples: Whether to keep the passes.
+        tolerance: What the passes of each example are stopped by, None when they are not.
     """
 
-    def __init__(self, task: str, splitting: Splitting, *, keep_samples: bool = False) -> None:
+    def __init__(
+        self,
+        task: str,
+        splitting: Splitting,
+        *,
+        keep_samples: bool = False,
+        tolerance: float | None = None,
+    ) -> None:
         self._task = task
         self._splitting = splitting
         self._levels = levels_of(splitting)
         self._inner = prod(splitting[1:])
         self._num_groups = min(NUM_GROUPS, splitting[0])
         self._keep_samples = keep_samples
+        self._tolerance = tolerance
         self._state: dict[str, Any] = {}
         self._kept: dict[str, Array] = {}
 
@@ -77,7 +87,11 @@ class PassAccumulator:
         values = block.astype(np.float64)
         self._state["moments"].update(values, rows)
         first_draw = first_pass // self._inner
-        self._state["groups"].update(self._over_inner(values), rows, first_draw)
+        draws = self._over_inner(values)
+        self._state["groups"].update(draws, rows, first_draw)
+        if self._tolerance is not None and self._task not in CLASS_TASKS:
+            self._state["low"][rows] = np.minimum(self._state["low"][rows], draws.min(axis=0))
+            self._state["high"][rows] = np.maximum(self._state["high"][rows], draws.max(axis=0))
         if self._task in CLASS_TASKS:
             entropies = pass_entropy(self._task, values)
             self._state["entropy"].update(self._over_inner(entropies), rows, first_draw)
@@ -86,12 +100,33 @@ class PassAccumulator:
             self._keep("sample_variances", variances, first_pass, rows, num_examples)
             self._state["aleatoric"][rows] += variances.astype(np.float64).sum(axis=0)
 
-    def monte_carlo_error(self, rows: NDArray[np.intp]) -> NDArray[np.float64]:
-        """Returns the largest standard error of the mean over the outputs of each example."""
+    def stopping_error(self, rows: NDArray[np.intp], deterministic: Array) -> NDArray[np.float64]:
+        """Returns the error that decides on stopping, the largest over the outputs of an example.
+
+        It is the standard error of the mean, and with it what the passes may have missed; see
+        `mcdrop.stopping`. The reach of an output that is no probability is the range of its
+        passes and of the deterministic prediction. Where it never varied it is infinite, unless
+        the deterministic prediction is the same and there are enough passes to believe it.
+
+        Args:
+            rows: Examples, by their positions.
+            deterministic: The prediction of all N examples with dropout off.
+        """
         outer: Moments = self._state["moments"].outer
-        count = outer.count[rows]
-        squares = outer.squares[rows].reshape(len(rows), -1).max(axis=1)
-        return np.sqrt(squares / ((count - 1) * count))
+        count = outer.count[rows].reshape((-1,) + (1,) * (outer.mean.ndim - 1)).astype(np.float64)
+        spread = outer.squares[rows] / ((count - 1) * count)
+        if self._task in CLASS_TASKS:
+            reach = reach_of_probability(outer.mean[rows])
+        else:
+            off = deterministic[rows]
+            low, high = self._state["low"][rows], self._state["high"][rows]
+            reach = np.maximum(high, off) - np.minimum(low, off)
+            rounding = 1e-6 * np.abs(off)
+            never = high - low <= rounding
+            reach[never] = np.inf
+            reach[never & (np.abs(off - low) <= rounding) & (count >= PATIENCE)] = 0.0
+        squared = spread + unseen_variance(count, reach)
+        return np.sqrt(squared.reshape(len(rows), -1).max(axis=1))
 
     def finish(
         self,
@@ -133,6 +168,7 @@ class PassAccumulator:
             masks=masks,
             balanced=balanced,
             gaussian_scale=gaussian_scale,
+            tolerance=self._tolerance,
             **values,
             **cast(dict[str, Any], self._kept),
         )
@@ -140,6 +176,9 @@ class PassAccumulator:
     def _allocate(self, shape: tuple[int, ...]) -> None:
         self._state["moments"] = NestedMoments.empty(self._levels, shape)
         self._state["groups"] = GroupMeans.empty(self._num_groups, shape)
+        if self._tolerance is not None and self._task not in CLASS_TASKS:
+            self._state["low"] = np.full(shape, np.inf)
+            self._state["high"] = np.full(shape, -np.inf)
         if self._task in CLASS_TASKS:
             entropy_shape = shape[:-1] if self._task == "classification" else shape
             self._state["entropy"] = GroupMeans.empty(self._num_groups, entropy_shape)

@@ -22,6 +22,7 @@ from mcdrop.errors import DataError
 from mcdrop.files import Kind, npz
 from mcdrop.pass_statistics import entropy, jackknife, leave_group_out
 from mcdrop.splitting import Splitting, check_splitting, levels_of, variance_of_mean
+from mcdrop.stopping import TIED, reach_of_probability, unseen_variance
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,7 +33,7 @@ GAUSSIAN_SCALES = ("log_variance", "variance", "standard_deviation")
 FORMAT = "mcdrop.Prediction"
 FORMAT_VERSION = 1
 SAVED_PREDICTION = Kind("a saved prediction", lambda path: npz.holds(path, FORMAT))
-_SCALARS = ("task", "num_samples", "masks", "balanced", "splitting", "gaussian_scale")
+_SCALARS = ("task", "num_samples", "masks", "balanced", "splitting", "gaussian_scale", "tolerance")
 EXAMPLE_AXIS = dict.fromkeys(
     (
         "group_means",
@@ -91,6 +92,7 @@ class Prediction:
         dropped: With `on_nonfinite="drop"`, the examples for which the model put out NaN or
             infinity, shape (N,): everything that is said of them is NaN, their class -1, their
             passes 0. `prediction.take(~prediction.dropped)` leaves them out, as `evaluate` does.
+        tolerance: What the passes of each example were stopped by; None for a fixed number.
     """
 
     task: str
@@ -115,6 +117,7 @@ class Prediction:
     variance_components: Array | None = None
     gaussian_scale: str | None = None
     dropped: NDArray[np.bool_] | None = None
+    tolerance: float | None = None
 
     def __len__(self) -> int:
         """Returns N, the number of examples."""
@@ -157,13 +160,20 @@ class Prediction:
         passes are negatively correlated and this is an upper bound, 1.1 to 2.4 times the error.
         Of passes that share their early masks it comes from the draws of stage 1 alone, the
         only independent ones: an interval takes Student's t with n_1 - 1 degrees of freedom.
+        With `tolerance`, a probability whose passes all agree has the error of what they may
+        have missed (`mcdrop.stopping.unseen_variance`), not 0.
         """
         if self.splitting is not None and self.variance_components is not None:
             levels = levels_of(self.splitting)
             draws = self._passes_like(self.mean) / prod(self.splitting[1:])
             return np.sqrt(variance_of_mean(self.variance_components, levels, draws))
         spread = self.variance if self.epistemic_variance is None else self.epistemic_variance
-        return np.sqrt(spread / self._passes_like(spread))
+        passes = self._passes_like(spread)
+        squared = spread / passes
+        if self.tolerance is not None and self.task in CLASS_TASKS:
+            missed = unseen_variance(passes, reach_of_probability(self.mean))
+            squared = np.where(spread < TIED, missed + squared, squared)
+        return np.sqrt(squared)
 
     @property
     def effective_samples(self) -> Array:

@@ -201,7 +201,9 @@ class MCDropout:
             batch_size: Examples held at once; None chooses by memory. It changes no result.
             keep_samples: Also keep the passes, T x N x C numbers.
             tolerance: Stop sampling an example once the Monte Carlo standard error of every
-                output's mean is at most this; looked at after every 16 passes.
+                output's mean is at most this, what the passes may have missed included
+                (`mcdrop.stopping`): looked at every 16 passes from 32 on, and again with half as
+                many passes more. Probabilities take at least 2.1 / `tolerance` passes.
             on_nonfinite: What becomes of a row for which the model puts out NaN or infinity, in any
                 pass or with dropout off: "raise" an error that names rows and passes, or "drop":
                 the row is marked, see `Prediction.dropped`; so is a row that holds them itself.

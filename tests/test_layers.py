@@ -17,7 +17,7 @@ LAYERS = {
     "base": (
         (
             *("errors", "_checks", "_prediction_checks", "_mixture", "_notebook"),
-            *("pass_statistics", "splitting", "files", "files.*"),
+            *("pass_statistics", "splitting", "stopping", "files", "files.*"),
         ),
         (),
     ),

@@ -10,6 +10,7 @@ import keras
 from keras.src.layers.rnn.dropout_rnn_cell import DropoutRNNCell
 
 from mcdrop.engine.functional import is_plain
+from mcdrop.engine.randomness import describe_unknown
 from mcdrop.errors import DataError, ModelError
 
 Layer = Any
@@ -28,7 +29,14 @@ DEFAULT_KINDS = (
 OPTIONAL_KINDS = ("drop_path", "noise")
 """Kinds that sample only when asked for: stochastic depth and additive noise."""
 
+NEVER_CHOSEN = ("augmentation", "always_on")
+"""Kinds that are listed, and that `layers` cannot choose."""
+
 _WHY_OPTIONAL = {
+    "unregistered": "draws random numbers in training, but its class is unknown; name it in "
+    "`layers`, or mcdrop.register its class, to sample it",
+    "augmentation": "augmentation of inputs is no dropout; it stays in inference",
+    "always_on": "draws in inference too: random in every pass, whatever `layers` says",
     "drop_path": "stochastic depth drops whole branches; opt in with layers=[..., 'drop_path']",
     "noise": "additive noise is no dropout; opt in with layers=[..., 'noise']",
 }
@@ -43,10 +51,12 @@ class StochasticLayer:
     Attributes:
         path: Names from the model down to the layer, joined by "/".
         kind: "dropout", "spatial_dropout", "alpha_dropout", "gaussian_dropout", "rnn",
-            "attention", "custom", "drop_path" or "noise".
+            "attention", "custom", "drop_path" or "noise"; "unregistered" for a random layer of a
+            class that mcdrop does not know, "augmentation", and "always_on" for one that draws
+            without being told that it is training.
         rate: Its dropout rate (the larger of the two of an RNN, the standard deviation of
             "noise"), NaN where a custom layer states none.
-        selected: Whether it samples.
+        selected: Whether it was chosen to sample.
         reason: Why it does, or does not.
     """
 
@@ -126,6 +136,15 @@ def find_leaves(
         for path, layer, parent in walked
         if (described := _describe(layer, parent)) is not None
     ]
+    # Last as well: masks are drawn by the number of a layer among those that are known.
+    known = {id(layer) for _, layer, *_ in found}
+    found += [
+        (path, layer, *other, "")
+        for path, layer, _ in walked
+        if id(layer) not in known
+        and not isinstance(layer, DropoutRNNCell)
+        and (other := describe_unknown(layer)) is not None
+    ]
     candidates = [
         StochasticLayer(path, kind, rate, selected=True, reason=note)
         for path, _, kind, rate, note in found
@@ -173,7 +192,7 @@ def check_model(model: Any) -> None:
 def known_selectors(leaves: Iterable[StochasticLayer]) -> list[str]:
     """Returns every string that `layers` understands for these stochastic layers."""
     names = {part for info in leaves for part in (info.path, info.path.split("/")[-1])}
-    return [*DEFAULT_KINDS, *OPTIONAL_KINDS, *sorted(names)]
+    return [*DEFAULT_KINDS, *OPTIONAL_KINDS, "unregistered", *sorted(names)]
 
 
 def _walk(model: Any) -> Iterator[tuple[str, Layer, Layer]]:
@@ -280,6 +299,11 @@ def _select(
             f"`layers` names {unknown}, which the model does not have. "
             f"It may name {', '.join(known_selectors(candidates))}."
         )
+    for info in candidates:
+        if info.kind in NEVER_CHOSEN and {info.path, info.path.split("/")[-1]} & set(wanted):
+            raise DataError(
+                f"`layers` names {info.path!r}, which cannot be chosen: {_WHY_OPTIONAL[info.kind]}."
+            )
     return [
         _decided(
             info,
@@ -301,6 +325,8 @@ def _by_default(info: StochasticLayer) -> StochasticLayer:
 def _decided(info: StochasticLayer, selected: bool, yes: str, no: str) -> StochasticLayer:
     if info.rate == 0.0:
         selected, no = False, "its rate is 0, it never drops anything"
+    if info.kind in NEVER_CHOSEN:
+        selected, no = False, _WHY_OPTIONAL[info.kind]
     reason = yes if selected else no
     note = f" ({info.reason})" if info.reason else ""
     return StochasticLayer(info.path, info.kind, info.rate, selected, reason + note)
@@ -324,6 +350,12 @@ def _check_random(leaves: tuple[Leaf, ...]) -> None:
             "custom layer, or the model's own class if its `call` draws."
         )
     listed = "; ".join(f"{leaf.info.path} ({leaf.info.reason})" for leaf in leaves)
+    if all(leaf.info.kind in ("unregistered", *NEVER_CHOSEN) for leaf in leaves):
+        raise ModelError(
+            "The model has no dropout or other stochastic layer of a known class. It has: "
+            f"{listed}. "
+            "The class to register may be the model's own, if its `call` draws."
+        )
     raise ModelError(
         f"Nothing in the model would be random. Its stochastic layers: {listed}. "
         "Choose some with `layers`."

@@ -13,9 +13,10 @@ import tensorflow as tf
 from keras import tree
 
 from mcdrop.engine import tasks
-from mcdrop.engine.audit import StochasticLayer
+from mcdrop.engine.audit import NEVER_CHOSEN, StochasticLayer
 from mcdrop.engine.functional import graph_of, is_plain
 from mcdrop.engine.inputs import Inputs
+from mcdrop.engine.randomness import is_augmentation
 from mcdrop.errors import DataError, McdropError, ModelError
 
 _LINES_THAT_SAY_NOTHING = (
@@ -134,14 +135,16 @@ def _audit_rows(layers: Sequence[StochasticLayer]) -> list[tuple[str, str, str, 
     rows = [("layer", "kind", "rate", "samples", "why")]
     for info in layers:
         rate = "?" if info.rate != info.rate else f"{info.rate:g}"
-        rows.append((info.path, info.kind, rate, "yes" if info.selected else "no", info.reason))
+        chosen = "yes" if info.selected else "always" if info.kind == "always_on" else "no"
+        rows.append((info.path, info.kind, rate, chosen, info.reason))
     return rows
 
 
 def _audit_lines(model: Any, layers: Sequence[StochasticLayer], share_run_once: float) -> list[str]:
     """Returns what stands above the rows: how many sample, and what runs only once."""
     sampled = sum(info.selected for info in layers)
-    head = f"{model.name}: {sampled} of {len(layers)} stochastic layers sample."
+    eligible = sum(info.kind not in NEVER_CHOSEN for info in layers)
+    head = f"{model.name}: {sampled} of {eligible} stochastic layers sample."
     if is_plain(model):
         once = f"About {_percent(share_run_once)} of its multiply-accumulates run only once."
     else:
@@ -179,15 +182,10 @@ def _inference_line(model: Any) -> list[str]:
     counts = Counter(
         type(layer).__name__
         for layer in model._flatten_layers()
-        if type(layer).__name__ in _KEPT_IN_INFERENCE or _is_augmentation(layer)
+        if type(layer).__name__ in _KEPT_IN_INFERENCE or is_augmentation(layer)
     )
     listed = ", ".join(f"{count} {name}" for name, count in sorted(counts.items()))
     return [f"Kept in inference: {listed}."] if listed else []
-
-
-def _is_augmentation(layer: Any) -> bool:
-    kind = type(layer)
-    return kind.__module__.startswith("keras.") and kind.__name__.startswith("Random")
 
 
 def _percent(share: float) -> str:

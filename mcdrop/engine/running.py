@@ -24,6 +24,7 @@ from mcdrop.engine.tasks import Asked, OutputTask, resolve
 from mcdrop.engine.tracing import Program
 from mcdrop.errors import ModelError
 from mcdrop.prediction import Prediction, mark_dropped
+from mcdrop.stopping import TwoLooks
 
 Array = NDArray[Any]
 Progress = Callable[[int, int | None], None]
@@ -208,11 +209,17 @@ class _Worker:
     ) -> dict[str, Prediction]:
         """Samples a chunk until T passes are done, or each example's error is small enough."""
         accumulators = [
-            PassAccumulator(task.task, (self._num_samples,), keep_samples=options.keep_samples)
+            PassAccumulator(
+                task.task,
+                (self._num_samples,),
+                keep_samples=options.keep_samples,
+                tolerance=options.tolerance,
+            )
             for task in tasks
         ]
         watch = Watch(batch, drop=options.drop)
         off = [self._read_off(task, chunk, watch) for task in tasks]
+        looks = TwoLooks(len(batch), options.tolerance or 0.0)
         active = np.arange(len(batch))
         stride = self._num_samples if options.tolerance is None else BLOCK
         for first in range(0, self._num_samples, stride):
@@ -220,8 +227,10 @@ class _Worker:
             for passes, outputs in self._passes(batch, chunk, active, wanted):
                 _accumulate(tasks, accumulators, outputs, passes, active, watch)
             if options.tolerance is not None:
-                errors = np.max([a.monte_carlo_error(active) for a in accumulators], axis=0)
-                active = active[(errors > options.tolerance) & ~watch.dropped[active]]
+                pairs = zip(accumulators, off, strict=True)
+                errors = np.max([a.stopping_error(active, parts[0]) for a, parts in pairs], axis=0)
+                more = looks.go_on(active, errors, wanted.stop) & ~watch.dropped[active]
+                active = active[more]
             if not active.size:
                 break
         return {

@@ -258,13 +258,13 @@ def test_stopping_early_gives_the_first_passes_of_each_example(masks):
     """One example has zero inputs, so that its passes agree at once; another is tenfold."""
     x = np.concatenate([X, 0 * X[:1], 10 * X[:1]]).astype(np.float32)
     mc = without_xla(mcdrop.MCDropout(linear_model(0.5), masks=masks, task="regression"))
-    full = mc.predict(x, num_samples=128, keep_samples=True)
-    tolerance = float(np.median(full.monte_carlo_error.max(axis=-1)))
+    full = mc.predict(x, num_samples=320, keep_samples=True)
+    tolerance = 1.5 * float(np.median(full.monte_carlo_error.max(axis=-1)))
     for batch_size in (None, 2):
-        early = mc.predict(x, num_samples=128, tolerance=tolerance, batch_size=batch_size)
+        early = mc.predict(x, num_samples=320, tolerance=tolerance, batch_size=batch_size)
         counts = early.num_samples_per_example
-        assert counts[3] == 16
-        assert counts[4] == 128
+        assert counts[3] == 192
+        assert counts[4] == 320
         assert len(set(counts)) > 2
         assert set(counts % 16) == {0}
         for example, count in enumerate(counts):
@@ -275,16 +275,16 @@ def test_stopping_early_gives_the_first_passes_of_each_example(masks):
             variance = passes.var(axis=0, ddof=1)
             np.testing.assert_allclose(early.variance[example], variance, rtol=1e-4, atol=1e-9)
             stopped = np.sqrt(variance / count).max() <= tolerance * (1 + 1e-6)
-            assert stopped or count == 128
-        np.testing.assert_array_equal(early.deterministic, full.deterministic)
-    assert early.num_samples == 128
+            assert stopped or count == 320
+        np.testing.assert_allclose(early.deterministic, full.deterministic, rtol=1e-5)
+    assert early.num_samples == 320
 
 
 def test_a_tolerance_of_zero_stops_only_what_does_not_vary():
     x = np.concatenate([X, 0 * X[:1]]).astype(np.float32)
     mc = without_xla(mcdrop.MCDropout(linear_model(0.5), task="regression"))
-    early = mc.predict(x, num_samples=40, tolerance=0.0)
-    assert early.num_samples_per_example.tolist() == [40, 40, 40, 16]
+    early = mc.predict(x, num_samples=200, tolerance=0.0)
+    assert early.num_samples_per_example.tolist() == [200, 200, 200, 192]
 
 
 def test_a_tolerance_and_balanced_masks_exclude_each_other():
