@@ -13,7 +13,7 @@ from mcdrop.diagnostics.calibration import CalibrationCurve
 from mcdrop.diagnostics.selective import SelectiveCurve
 from mcdrop.errors import DataError
 from mcdrop.evaluation import Comparison, Evaluation, compare
-from mcdrop.evaluation.formatting import joined, plural
+from mcdrop.evaluation.formatting import joined
 from mcdrop.evaluation.records import ComparedMetric, Estimate
 from mcdrop.report import classes
 from mcdrop.report.content import Answer, ComparisonContent, Fact
@@ -225,9 +225,9 @@ def _answer(
     if len(tied) == len(others):
         headline = f"By {title} these data cannot tell the {len(order)} forecasts apart."
         return Answer(question, "few", WORDS["few"], headline, tuple(facts))
-    named = joined([_title(name, short) for name in tied[:3]])
-    more = f" and {plural(len(tied) - 3, 'more', 'more')}" if len(tied) > 3 else ""
-    headline = f"{lead}, but these data cannot tell it from {named}{more}."
+    named = [_title(name, short) for name in tied[:3]]
+    named += [f"{len(tied) - 3} more"] if len(tied) > 3 else []
+    headline = f"{lead}, but these data cannot tell it from {joined(named)}."
     return Answer(question, "partly", "Not alone", headline, tuple(facts))
 
 
