@@ -17,8 +17,8 @@ from mcdrop.cli.work import (
 )
 from mcdrop.cli.writers import kind_of_file, open_writer
 from mcdrop.files import Output
-from mcdrop.loading.models import check_model_file
 from mcdrop.loading.rows import rows_at_once
+from mcdrop.loading.saved import read_saved_model
 from mcdrop.prediction import Prediction
 
 
@@ -26,7 +26,7 @@ def run(options: Namespace, terminal: Terminal) -> None:
     """Samples the data block by block and writes each batch of predictions at once."""
     check_passes(options)
     kind = kind_of_file(options.output)
-    check_model_file(options.model)
+    read_saved_model(options.model)
     check_source(options.data)
     with claim_output(options, kind) as output:
         _predict(options, output, terminal)

@@ -6,12 +6,13 @@ else is refused by name. Where Keras 3 means something else by the same word, th
 kept. The modules, from the leaves up: `values` (what JSON writes for Python values), `record`
 (what was understood), `activations` (formulas that changed), `objects` (activations, initializers
 and such), `rules` (how the options of each layer changed), `layers`, `operations` (TensorFlow
-functions used as layers), `graphs` (models), `weights`, `training` (the compiled loss), `files`.
+functions used as layers), `graphs` (models), `stored` and `weights`, `training` (the compiled
+loss), `files`.
 """
 
-from mcdrop.loading.keras2.files import Saved as Saved
 from mcdrop.loading.keras2.files import translate as translate
+from mcdrop.loading.keras2.record import NotImportedError as NotImportedError
 from mcdrop.loading.keras2.record import Record as Record
 from mcdrop.loading.keras2.record import UntranslatableError as UntranslatableError
 
-__all__ = ["Record", "Saved", "UntranslatableError", "translate"]
+__all__ = ["NotImportedError", "Record", "UntranslatableError", "translate"]

@@ -11,7 +11,6 @@ from typing import Any
 import keras
 
 
-@keras.saving.register_keras_serializable("mcdrop", "hard_sigmoid_of_keras2")
 def hard_sigmoid_of_keras2(x: Any) -> Any:
     """Returns clip(0.2 x + 0.5, 0, 1), which is what Keras 2 calls `hard_sigmoid`.
 
@@ -23,3 +22,6 @@ def hard_sigmoid_of_keras2(x: Any) -> Any:
     """
     x = keras.ops.convert_to_tensor(x)
     return keras.ops.clip(x * 0.2 + 0.5, 0.0, 1.0)
+
+
+keras.saving.register_keras_serializable("mcdrop")(hard_sigmoid_of_keras2)

@@ -8,8 +8,6 @@ import warnings
 import zipfile
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import h5py
@@ -21,62 +19,44 @@ from mcdrop.loading.keras2.record import Record, UntranslatableError
 from mcdrop.loading.keras2.stored import Stored, arrays_by_number, arrays_of_layer, child, names
 from mcdrop.loading.keras2.training import compile_model
 from mcdrop.loading.keras2.weights import assign
+from mcdrop.loading.saved import SavedModel
 
 WEIGHTS = "model.weights.h5"
 _PARTS_OF_ATTENTION = ("_query_dense", "_key_dense", "_value_dense", "_output_dense")
 
 
-@dataclass(frozen=True, eq=False)
-class Saved:
-    """What a file of Keras 2 holds beside its weights.
-
-    Attributes:
-        path: The file.
-        version: The version of Keras that wrote it.
-        model: The configuration of the model.
-        training: What it was compiled with, None when it was not.
-        zipped: Whether the file is a zip archive, and not HDF5.
-    """
-
-    path: Path
-    version: str
-    model: Mapping[str, Any]
-    training: Mapping[str, Any] | None
-    zipped: bool = False
-
-
-def translate(saved: Saved) -> tuple[Any, Record]:
+def translate(saved: SavedModel) -> tuple[Any, Record]:
     """Returns the model of Keras 3 for a file of Keras 2, and what was understood.
 
     Raises:
         UntranslatableError: Part of the model has no counterpart, or its weights do not fit.
     """
     record = Record(saved.version)
-    if not is_model(saved.model):
+    if not is_model(saved.config):
         raise UntranslatableError(
-            f"it is a subclassed model ({saved.model.get('class_name')}), whose layers no file "
+            f"it is a subclassed model ({saved.config.get('class_name')}), whose layers no file "
             "records"
         )
     with warnings.catch_warnings():
         # What Keras warns of here concerns options that the old file spells out.
         warnings.simplefilter("ignore")
-        model = make_model(saved.model, record)
+        model = make_model(saved.config, record)
         _load_weights(model, saved)
         compile_model(model, saved.training, record)
     return model, record
 
 
-def _load_weights(model: Any, saved: Saved) -> None:
+def _load_weights(model: Any, saved: SavedModel) -> None:
     if not saved.zipped:
         with h5py.File(saved.path, "r") as archive:
-            _load_listed(model, saved.model, archive)
+            _load_listed(model, saved.config, archive)
         return
     with zipfile.ZipFile(saved.path) as archive:
         content = io.BytesIO(archive.read(WEIGHTS))
     with h5py.File(content, "r") as weights:
         if "layers" not in weights:
             raise UntranslatableError(f"its {WEIGHTS} has the layout of an early Keras 2.12")
-        _load_numbered(model, saved.model, weights, "")
+        _load_numbered(model, saved.config, weights, "")
 
 
 def _load_listed(model: Any, serialized: Mapping[str, Any], archive: Any) -> None:

@@ -7,7 +7,13 @@ from typing import Any
 
 import keras
 
-from mcdrop.loading.keras2.layers import allowed_name, call_options, class_name, make_layer, reason_of
+from mcdrop.loading.keras2.layers import (
+    allowed_name,
+    call_options,
+    class_name,
+    make_layer,
+    reason_of,
+)
 from mcdrop.loading.keras2.objects import data_type, registered
 from mcdrop.loading.keras2.operations import OPERATION_LAYERS, operation
 from mcdrop.loading.keras2.record import Record, UntranslatableError
@@ -92,7 +98,8 @@ def _make_sequential(config: Any, record: Record, depth: int) -> Any:
 
 def _sequential_input(config: Any, serialized: list[Mapping[str, Any]], layers: list[Any]) -> Any:
     """Returns the input of a Sequential model, wherever its configuration tells the shape."""
-    first = serialized[0] if serialized else {"class_name": "", "config": {}}
+    nothing: Mapping[str, Any] = {"class_name": "", "config": {}}
+    first = serialized[0] if serialized else nothing
     if class_name(first) == "InputLayer":
         return make_input(first["config"])
     inner = first["config"]
@@ -134,9 +141,7 @@ class _Graph:
         self._calls = {name: list(self._nodes(layer)) for name, layer in self._serialized.items()}
         self._first_call = {name: self._number_of_first_call(name) for name in self._serialized}
         self._results: dict[tuple[str, int], list[Any]] = {}
-        self._layers = {
-            name: self._make(layer, depth) for name, layer in self._serialized.items()
-        }
+        self._layers = {name: self._make(layer, depth) for name, layer in self._serialized.items()}
 
     def model(self) -> Any:
         """Returns the model, after every call whose inputs can be had was made."""
@@ -214,7 +219,7 @@ class _Graph:
             try:
                 results = self._call(name, calls[0])
             except UntranslatableError as error:
-                raise UntranslatableError(f"the layer {name!r}: {error}") from error
+                raise type(error)(f"the layer {name!r}: {error}") from error
             except Exception as error:  # layers refuse inputs in many ways
                 raise UntranslatableError(f"the layer {name!r}: {reason_of(error)}") from error
             self._results[name, number] = results

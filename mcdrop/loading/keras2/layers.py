@@ -10,7 +10,7 @@ from typing import Any
 import keras
 
 from mcdrop.loading.keras2.objects import activation, data_type, registered, training_only
-from mcdrop.loading.keras2.record import Record, UntranslatableError
+from mcdrop.loading.keras2.record import NotImportedError, Record, UntranslatableError
 from mcdrop.loading.keras2.rules import ALIASES, EVERY_LAYER, MISSING, RULES, Rule
 from mcdrop.loading.keras2.values import plain
 
@@ -42,7 +42,7 @@ def make_layer(serialized: Mapping[str, Any], record: Record, make: MakeLayer) -
             return _make_custom(custom, config)
         return _make_built_in(name, config, record, make)
     except UntranslatableError as error:
-        raise UntranslatableError(f"{label}: {error}") from error
+        raise type(error)(f"{label}: {error}") from error
     except Exception as error:  # layers refuse options in many ways
         raise UntranslatableError(f"{label}: {reason_of(error)}") from error
 
@@ -83,7 +83,7 @@ def reason_of(error: BaseException) -> str:
 
 
 def _make_custom(custom: Any, config: dict[str, Any]) -> Any:
-    if not isinstance(custom, type):
+    if not hasattr(custom, "from_config"):
         raise UntranslatableError("a function is registered under its name, not a layer")
     return custom.from_config(config)
 
@@ -110,7 +110,7 @@ def _find_class(name: str) -> type:
 
         kind = getattr(convnext, name, None)
     if not (isinstance(kind, type) and issubclass(kind, keras.layers.Layer)):
-        raise UntranslatableError(
+        raise NotImportedError(
             f"Keras 3 has no layer {name!r}, and no custom layer of that name is imported"
         )
     return kind
@@ -165,7 +165,7 @@ def _parameters(kind: type) -> frozenset[str]:
     for base in kind.__mro__:
         if "__init__" not in vars(base):
             continue
-        parameters = inspect.signature(base.__init__).parameters.values()
+        parameters = inspect.signature(vars(base)["__init__"]).parameters.values()
         names |= {p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
         if all(p.kind is not p.VAR_KEYWORD for p in parameters):
             break

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 
 from mcdrop.loading.keras2.activations import hard_sigmoid_of_keras2
-from mcdrop.loading.keras2.record import Record, UntranslatableError
+from mcdrop.loading.keras2.record import NotImportedError, Record, UntranslatableError
 from mcdrop.loading.keras2.values import plain
 
 _SAME_ACTIVATIONS = (
@@ -77,9 +77,7 @@ def activation(value: Any, record: Record, make_layer: Any) -> Any:
         return getattr(keras.activations, name)
     custom = registered(name)
     if custom is None:
-        raise UntranslatableError(
-            f"it needs the custom activation {name!r}, which is not imported"
-        )
+        raise NotImportedError(f"it needs the custom activation {name!r}, which is not imported")
     return custom
 
 
@@ -98,7 +96,7 @@ def training_only(option: str, value: Any, record: Record) -> Any:
         name, config = value["class_name"], dict(plain(value.get("config") or {}))
         custom = registered(name)
         if custom is not None:
-            return custom.from_config(config) if isinstance(custom, type) else custom
+            return custom.from_config(config) if hasattr(custom, "from_config") else custom
         config.pop("dtype", None)
         found = getattr(room, name, None)
         return room.get(name) if found is None else found(**config)

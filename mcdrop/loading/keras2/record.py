@@ -11,6 +11,10 @@ class UntranslatableError(Exception):
     """Part of a model of Keras 2 has no counterpart in Keras 3; the text says which and why."""
 
 
+class NotImportedError(UntranslatableError):
+    """A custom object of the model was not registered with Keras 3."""
+
+
 @dataclass
 class Record:
     """The remarks of one translation, each counted as often as it was made.

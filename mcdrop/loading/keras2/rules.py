@@ -79,9 +79,7 @@ _SEARCH: dict[str, tuple[Any, ...] | None] = {"has_input_vocabulary": None, "voc
 
 
 def _recurrent(target: str, **unrecorded: Any) -> Rule:
-    return Rule(
-        target, without_effect=_RECURRENT, unrecorded=unrecorded, also=("implementation",)
-    )
+    return Rule(target, without_effect=_RECURRENT, unrecorded=unrecorded, also=("implementation",))
 
 
 def _batch_normalization(**unrecorded: Any) -> Rule:

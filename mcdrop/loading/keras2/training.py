@@ -44,7 +44,7 @@ def compile_model(model: Any, config: Mapping[str, Any] | None, record: Record) 
 
 def _loss(value: Any) -> Any:
     if isinstance(value, Mapping) and "class_name" in value:
-        name, config = value["class_name"], value.get("config")
+        name, config = value["class_name"], value["config"]
         if name == "function":
             return _loss(config)
         custom = registered(name)
