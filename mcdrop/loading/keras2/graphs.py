@@ -14,6 +14,7 @@ from mcdrop.loading.keras2.layers import (
     make_layer,
     reason_of,
 )
+from mcdrop.loading.keras2.masks import DROP_MASKS, MERGES, is_masked, merge, unmasked
 from mcdrop.loading.keras2.objects import data_type, registered
 from mcdrop.loading.keras2.operations import OPERATION_LAYERS, operation
 from mcdrop.loading.keras2.record import Record, UntranslatableError
@@ -21,8 +22,6 @@ from mcdrop.loading.keras2.values import plain
 
 _FUNCTIONAL = ("Functional", "Model", "Network")
 _CONSTANT = "_CONSTANT_VALUE"
-_DROP_MASKS = (keras.layers.Identity, keras.layers.Normalization, keras.layers.Rescaling)
-"""The layers that keep a mask in Keras 3 and lost it in Keras 2."""
 _RECURRENT = (keras.layers.RNN, keras.layers.Bidirectional)
 MOST_DEPTH = 50
 """How deeply models may lie in each other; a file that goes deeper was made to do harm."""
@@ -88,7 +87,7 @@ def _make_sequential(config: Any, record: Record, depth: int) -> Any:
     entry = _sequential_input(config, serialized, layers)
     model = keras.Sequential([entry, *layers], name=name)
     for layer in layers:
-        if isinstance(layer, _DROP_MASKS) and _is_masked(layer.input):
+        if isinstance(layer, DROP_MASKS) and is_masked(layer.input):
             raise UntranslatableError(
                 f"the layer {layer.name!r} lost its mask in Keras 2, and keeps it in Keras 3"
             )
@@ -155,8 +154,9 @@ class _Graph:
                 raise UntranslatableError(
                     f"the calls of {', '.join(map(repr, waiting))} depend on each other"
                 )
-        inputs = self._tensors(self._config["input_layers"])
-        outputs = self._tensors(self._config["output_layers"])
+        inputs = _single(self._tensors(self._config["input_layers"]))
+        outputs = _single(self._tensors(self._config["output_layers"]))
+        _name_apart(outputs, {allowed_name(name) for name in self._serialized})
         model = keras.Model(inputs, outputs, name=self._config.get("name"))
         _set_trainable(model, self._config)
         return model
@@ -233,8 +233,7 @@ class _Graph:
         inputs = self._tensors(node)
         if class_name(serialized) in OPERATION_LAYERS:
             return _results_of_operation(layer(inputs, **options))
-        if isinstance(inputs, list) and len(inputs) == 1:
-            inputs = inputs[0]
+        inputs = _single(inputs)
         options = call_options(serialized) | {
             # `training=None` and the like say nothing.
             key: value
@@ -244,16 +243,18 @@ class _Graph:
         if isinstance(layer, _RECURRENT) and isinstance(inputs, list):
             inputs, *state = inputs
             options["initial_state"] = state
+        if isinstance(layer, MERGES):
+            return [merge(layer, inputs)]
         if isinstance(layer, keras.layers.MultiHeadAttention):
             inputs, options = self._masks_of_attention(inputs, options)
         results = list(keras.tree.flatten(layer(inputs, **options)))
-        return [_unmasked(part) for part in results] if isinstance(layer, _DROP_MASKS) else results
+        return [unmasked(part) for part in results] if isinstance(layer, DROP_MASKS) else results
 
     def _masks_of_attention(self, query: Any, options: dict[str, Any]) -> tuple[Any, Any]:
         """Returns the arguments with masks as the version of the file treated them."""
         if self._record.is_older_than(2, 10):  # it did not look at masks
-            return _unmasked(query), keras.tree.map_structure(_unmasked, options)
-        if _is_masked(query):
+            return unmasked(query), keras.tree.map_structure(unmasked, options)
+        if is_masked(query):
             self._record.caution(
                 "MultiHeadAttention gives other values than in Keras 2 at the masked steps of its "
                 "query, which matters if a later layer ignores the mask"
@@ -282,16 +283,30 @@ class _Graph:
         return {}
 
 
+def _name_apart(outputs: Any, taken: set[str]) -> None:
+    """Gives other names to operations that Keras named like a layer of the file.
+
+    Functions become operations with names of their own, and so do the masks between layers.
+    """
+    waiting = keras.tree.flatten(outputs)
+    seen: set[tuple[int, int]] = set()
+    while waiting:
+        operation, number, _ = waiting.pop()._keras_history
+        if (id(operation), number) in seen:
+            continue
+        seen.add((id(operation), number))
+        if not isinstance(operation, keras.layers.Layer):
+            while operation.name in taken:
+                operation.name = f"{operation.name}_operation"
+        waiting.extend(operation._inbound_nodes[number].input_tensors)
+
+
 def _results_of_operation(results: Any) -> list[Any]:
     """Returns the results of an operation in a list; the sizes of a shape are one result."""
     several = isinstance(results, (list, tuple)) and any(hasattr(part, "shape") for part in results)
     return list(results) if several else [results]
 
 
-def _is_masked(tensor: Any) -> bool:
-    return getattr(tensor, "_keras_mask", None) is not None
-
-
-def _unmasked(value: Any) -> Any:
-    """Returns a tensor without its mask, which operations do not pass on."""
-    return keras.ops.add(value, 0) if _is_masked(value) else value
+def _single(value: Any) -> Any:
+    """Returns the only part of a list of one, which Keras 2 writes for a part by itself."""
+    return value[0] if isinstance(value, list) and len(value) == 1 else value

@@ -101,7 +101,8 @@ def training_only(option: str, value: Any, record: Record) -> Any:
         found = getattr(room, name, None)
         return room.get(name) if found is None else found(**config)
     except Exception:  # each kind of object refuses options in its own way
-        name = value if isinstance(value, str) else str(dict(value).get("class_name"))
+        known = value.get("config") if isinstance(value, Mapping) else value
+        name = known if isinstance(known, str) else value["class_name"]
         record.remark(f"the {option} {name} was left out; it matters in training only")
         return None
 
