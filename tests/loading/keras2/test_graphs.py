@@ -154,14 +154,13 @@ def test_a_graph_computes_what_it_computed_in_keras_2(make, tmp_path):
     assert_same_function(make(), tmp_path / "old.h5")
 
 
-@pytest.mark.parametrize("make", [states, nested, frozen, adapted, siamese, attention])
+@pytest.mark.parametrize("make", [states, nested, frozen, adapted])
 def test_the_zip_archives_of_tf_keras_are_translated_too(make, tmp_path):
     assert_same_function(make(), tmp_path / "old.keras")
 
 
-@pytest.mark.parametrize("name", ["MobileNetV2", "MobileNetV3Small", "EfficientNetB0"])
-def test_applications_compute_what_they_computed(name, tmp_path):
-    make = getattr(tf_keras.applications, name)
+def test_an_application_computes_what_it_computed(tmp_path):
+    make = tf_keras.applications.MobileNetV3Small
     model = make(weights=None, input_shape=(32, 32, 3), classes=3, classifier_activation=None)
     assert_same_function(model, tmp_path / "old.h5", rtol=1e-5)
 
