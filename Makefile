@@ -4,7 +4,7 @@ BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types docs notebooks check-notebooks bench coverage clean
+.PHONY: help demo test fuzz lint types docs notebooks check-notebooks bench coverage clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -14,6 +14,9 @@ demo: .venv/.installed ## train a small CNN on real digits and write report/inde
 
 test: .venv/.installed ## run the tests and the examples in the docstrings
 	$(BIN)/python -m pytest --doctest-modules mcdrop tests
+
+fuzz: .venv/.installed ## damage files of every format some thousand times, and read them
+	MCDROP_FUZZ=600 $(BIN)/python -m pytest -q tests/fuzz
 
 lint: .venv/.installed ## check style and formatting
 	$(BIN)/ruff check .

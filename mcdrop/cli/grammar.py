@@ -31,6 +31,7 @@ _GUESSES = {
     "--calibration-data": "calib-data calibration-set validation-data val-data",
     "--recalibrate": "recalibration calibrator",
     "--ood": "out-of-distribution ood-data",
+    "--require": "requirement requirements assert threshold gate",
     "--model-output": "head",
     "--import": "custom-objects module",
     "--quiet": "silent",

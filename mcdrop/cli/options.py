@@ -12,6 +12,7 @@ TASKS = ("classification", "binary", "multilabel", "regression", "gaussian")
 GAUSSIAN_SCALES = ("log_variance", "variance", "standard_deviation")
 SCALES = ("none", "unit", "symmetric")
 CALIBRATORS = ("temperature", "vector", "beta", "isotonic", "variance")
+METHODS = (*CALIBRATORS, "conformal", "conformal-by-class")
 
 MODEL = "MODEL"
 DATA = "DATA"
@@ -76,6 +77,14 @@ def at_least(minimum: int) -> Callable[[str], int]:
 
     whole_number.__name__ = "whole number"
     return whole_number
+
+
+def share(text: str) -> float:
+    """Returns a number between 0 and 1, both excluded."""
+    value = float(text)
+    if not 0 < value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is out of range, expected between 0 and 1")
+    return value
 
 
 def positive(text: str) -> float:

@@ -8,6 +8,7 @@ from typing import Any
 import mcdrop
 from mcdrop.cli import options as opt
 from mcdrop.cli.grammar import Parser
+from mcdrop.cli.requirements import requirement
 
 STUDIES = ("rate", "placement", "kind")
 SHELLS = ("bash", "zsh", "fish", "tcsh", "powershell")
@@ -22,7 +23,8 @@ examples:
   mcdrop inspect model.keras
   mcdrop report model.keras test.npz --samples 50 --output report
 
-exit status: 0 done, 1 an error told in one line, 2 wrong usage, 130 interrupted"""
+exit status: 0 done, 1 an error told in one line, 2 wrong usage, 3 a requirement is not shown to
+hold, 130 interrupted"""
 
 
 def build_parser() -> Parser:
@@ -35,10 +37,10 @@ def build_parser() -> Parser:
     _add_inspect(commands)
     _add_report(commands)
     _add_predict(commands)
+    _add_calibrate(commands)
     _add_compare(commands)
     _add_study(commands)
     _add_export(commands)
-    _add_convert(commands)
     _add_demo(commands)
     _add_completion(commands)
     return parser
@@ -101,6 +103,16 @@ def _add_report(commands: Any) -> None:
         metavar=opt.DATA,
         help="labelled data that served neither training nor DATA",
     )
+    opt.add(
+        parser,
+        "--require",
+        metavar="METRIC<=NUMBER",
+        type=requirement,
+        action="append",
+        default=[],
+        help="exit with status 3 unless the end of the metric's interval keeps this bound (or "
+        "METRIC>=NUMBER), as in 'accuracy>=0.9'; may be repeated",
+    )
     opt.add_class_names(parser)
     opt.add_json(parser)
     opt.add_sampling(parser)
@@ -118,8 +130,50 @@ def _add_predict(commands: Any) -> None:
     _add_model(parser)
     opt.add(parser, "data", metavar=opt.DATA, help=f"{opt.DATA_HELP}; labels are not needed")
     opt.add_output(parser, opt.FILE, "a .parquet, .csv or .npz file")
+    opt.add(
+        parser,
+        "--calibration",
+        metavar=opt.FILE,
+        type=Path,
+        help="repair the predictions, or add conformal sets or intervals, by this file of "
+        "'mcdrop calibrate'",
+    )
     opt.add_json(parser)
     opt.add_nonfinite(parser)
+    opt.add_sampling(parser)
+    opt.add_data(parser)
+    opt.add_verbosity(parser)
+
+
+def _add_calibrate(commands: Any) -> None:
+    parser = _add(
+        commands,
+        "calibrate",
+        "fit on held-out data what repairs or bounds later predictions",
+        "mcdrop calibrate model.keras held-out.npz --method temperature --output temperature.json",
+    )
+    _add_model(parser)
+    held_out = "labelled data that served neither training nor any test"
+    opt.add(parser, "data", metavar=opt.DATA, help=f"{held_out}: {opt.DATA_HELP}")
+    opt.add(
+        parser,
+        "--method",
+        choices=opt.METHODS,
+        required=True,
+        help="repair of probabilities (temperature, vector, beta, isotonic) or of variances "
+        "(variance), or conformal sets of classes or intervals",
+    )
+    opt.add(
+        parser,
+        "--level",
+        metavar="P",
+        type=opt.share,
+        default=0.9,
+        help="probability with which conformal sets and intervals hold the truth",
+    )
+    opt.add_output(parser, opt.FILE, "a .json file for mcdrop predict --calibration")
+    opt.add_class_names(parser)
+    opt.add_json(parser)
     opt.add_sampling(parser)
     opt.add_data(parser)
     opt.add_verbosity(parser)
@@ -191,21 +245,6 @@ def _add_export(commands: Any) -> None:
     opt.add_output(parser, opt.FOLDER, "folder for the SavedModel")
     opt.add_json(parser)
     opt.add_passes(opt.add_selection(parser))
-    opt.add_verbosity(parser)
-
-
-def _add_convert(commands: Any) -> None:
-    parser = _add(
-        commands,
-        "convert",
-        "write a model file of Keras 2 as one of Keras 3, and say what was understood",
-        "mcdrop convert old.h5 new.keras",
-    )
-    opt.add(parser, "model", metavar="OLD", type=Path, help="an .h5 or .keras file of Keras 2")
-    opt.add(parser, "output", metavar="NEW", type=Path, help="the .keras file to write")
-    opt.add(parser, "--force", action="store_true", help="replace an output that exists")
-    opt.add_import(parser)
-    opt.add_json(parser)
     opt.add_verbosity(parser)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from mcdrop import recalibrate
+from mcdrop.cli import calibrations
 from mcdrop.cli.terminal import Terminal
 from mcdrop.cli.work import Examples, sample
 from mcdrop.errors import DataError
@@ -18,15 +18,6 @@ from mcdrop.prediction import Prediction
 from mcdrop.report import Recalibration
 
 FILE_NAME = "calibrator.json"
-
-_CLASS_CALIBRATORS: dict[str, tuple[type[Any], str]] = {
-    "temperature": (recalibrate.TemperatureScaling, "temperature scaling"),
-    "vector": (recalibrate.VectorScaling, "vector scaling"),
-    "beta": (recalibrate.BetaCalibration, "beta calibration"),
-    "isotonic": (recalibrate.IsotonicCalibration, "isotonic calibration"),
-}
-_CLASS_TASKS = ("classification", "binary")
-_VARIANCE_TASKS = ("regression", "gaussian")
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,16 +61,6 @@ def _is_same(first: str, second: str) -> bool:
     return Path(first).resolve() == Path(second).resolve()
 
 
-def check_task(kind: str, prediction: Prediction) -> None:
-    """Raises DataError when a calibrator does not apply to a prediction."""
-    tasks = _CLASS_TASKS if kind in _CLASS_CALIBRATORS else _VARIANCE_TASKS
-    if prediction.task not in tasks or prediction.mean.ndim > 2:
-        raise DataError(
-            f"--recalibrate {kind} is for {' and '.join(tasks)} with one output vector an example; "
-            f"this model's task is {prediction.task}, its output shape {prediction.mean.shape[1:]}."
-        )
-
-
 def fit(
     mc: Any, examples: Examples, y: NDArray[Any], options: Namespace, terminal: Terminal
 ) -> Fitted:
@@ -92,16 +73,10 @@ def fit(
     held_out = sample(mc, examples, options, terminal, "Sampling calibration data")
     data_name = Path(options.calibration_data).name
     try:
-        if kind in _CLASS_CALIBRATORS:
-            make, name = _CLASS_CALIBRATORS[kind]
-            calibrator = make().fit(held_out.class_probabilities, y.reshape(-1))
-        else:
-            name, y = "variance scaling", y.reshape(held_out.mean.shape)
-            calibrator = recalibrate.VarianceScaling().fit(held_out.mean, held_out.variance, y)
+        calibrator = calibrations.fit(kind, held_out, y, level=0.9)
     except DataError as error:
         raise DataError(f"--recalibrate {kind} on {data_name}: {error}") from error
-    if kind == "temperature":
-        name += f" with a temperature of {calibrator.temperature:.3g}"
+    name = calibrations.name_of(kind, calibrator)
     return Fitted(kind, calibrator, name, len(held_out), data_name)
 
 

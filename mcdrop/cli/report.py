@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mcdrop.cli import calibrations, requirements
 from mcdrop.cli.terminal import Terminal
 from mcdrop.cli.work import (
     Examples,
@@ -25,7 +26,7 @@ from mcdrop.cli.work import (
 )
 from mcdrop.evaluation import Evaluation, evaluate
 from mcdrop.files import Output
-from mcdrop.loading.saved import read_saved_model
+from mcdrop.loading.models import check_model_file
 from mcdrop.prediction import Prediction
 from mcdrop.report.context import ReportContext, check_class_names
 from mcdrop.report.writing import REPORT
@@ -34,25 +35,27 @@ if TYPE_CHECKING:
     from mcdrop.report import Recalibration
 
 
-def run(options: Namespace, terminal: Terminal) -> None:
-    """Writes the report on one model."""
+def run(options: Namespace, terminal: Terminal) -> int:
+    """Writes the report on one model; returns 3 when a requirement is not shown to hold."""
     from mcdrop.cli import recalibration
 
     check_passes(options)
     recalibration.check_options(options)
-    read_saved_model(options.model)
+    requirements.check_names(options.require)
+    check_model_file(options.model)
     for source in filter(None, (options.data, options.ood, options.calibration_data)):
         check_source(source)
     with claim_output(options, REPORT) as output:
-        _report(options, output, terminal)
+        return _report(options, output, terminal)
 
 
-def _report(options: Namespace, output: Output, terminal: Terminal) -> None:
+def _report(options: Namespace, output: Output, terminal: Terminal) -> int:
     from mcdrop.cli import recalibration
 
     mc = wrap_model(options.model, options, terminal)
     examples = open_examples(options.data, mc.model, options, terminal)
     trial = try_out(mc, examples, options)
+    requirements.check_names(options.require, trial.task)
     labels = read_labels(examples, trial)
     check_class_names(trial, labels.class_names)
     examples = examples.named(labels.class_names)
@@ -60,7 +63,7 @@ def _report(options: Namespace, output: Output, terminal: Terminal) -> None:
     held_out = _open_more(options.calibration_data, mc, options, terminal)
     fitted = None
     if held_out is not None:
-        recalibration.check_task(options.recalibrate, trial)
+        calibrations.check_task("--recalibrate", options.recalibrate, trial)
         held_out_labels = read_labels(held_out, trial, labels.class_names)
         fitted = recalibration.fit(mc, held_out, held_out_labels.values, options, terminal)
     readings = tell_readings(examples, labels, terminal)
@@ -72,12 +75,17 @@ def _report(options: Namespace, output: Output, terminal: Terminal) -> None:
     others = (
         sample(mc, other_data, options, terminal, "Sampling other data") if other_data else None
     )
-    evaluation = evaluate(prediction, labels.values)
+    metrics = requirements.metrics_for(options.require, trial.task)
+    evaluation = evaluate(prediction, labels.values, metrics=metrics)
+    outcomes = requirements.judge(options.require, evaluation)
     repaired = fitted.repair(prediction) if fitted is not None else None
     context = make_context(mc, options, seconds, readings)
     result: dict[str, Any] = {"output": str(options.output), "evaluation": evaluation.to_dict()}
     with output.draft() as draft:
         write(draft, evaluation, examples, context, others=others, repaired=repaired)
+        if outcomes:
+            result["requirements"] = requirements.as_records(outcomes)
+            _add_to_numbers(draft, "requirements", result["requirements"])
         if fitted is not None:
             fitted.save(draft)
             numbers = json.loads((draft / "report.json").read_text(encoding="utf-8"))
@@ -88,6 +96,15 @@ def _report(options: Namespace, output: Output, terminal: Terminal) -> None:
         terminal.say(f"\n{recalibration.to_text(result['recalibration'])}")
     tell(options.output, terminal)
     terminal.result(result)
+    return requirements.tell(outcomes, terminal)
+
+
+def _add_to_numbers(folder: Path, name: str, value: Any) -> None:
+    from mcdrop.report import numbers
+
+    path = folder / "report.json"
+    text = path.read_text(encoding="utf-8")
+    path.write_text(numbers.add_field(text, name, value), encoding="utf-8")
 
 
 def make_context(

@@ -37,8 +37,8 @@ from mcdrop.loading.data import rename_classes
 from mcdrop.loading.expected import fill_images
 from mcdrop.loading.labels import check_numbers
 from mcdrop.loading.matching import pixel_hint
+from mcdrop.loading.models import check_model_file
 from mcdrop.loading.named import is_named
-from mcdrop.loading.saved import read_saved_model
 from mcdrop.prediction import Prediction
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def wrap_model(path: Path, options: Namespace, terminal: Terminal) -> MCDropout:
         ModelError: The file holds no such model, or nothing in it would be random.
         DataError: An option does not fit the model.
     """
-    read_saved_model(path)
+    check_model_file(path)
     import_keras(verbose=terminal.verbose)
     for name in options.imports:
         import_module(name)
@@ -184,7 +184,7 @@ def _input_paths(options: Namespace) -> list[Path]:
     """Returns every path that a command reads, or may read: a name is no path, and not there."""
     found: list[Any] = [*getattr(options, "models", ()), *getattr(options, "imports", ())]
     found += getattr(options, "class_names", None) or ()
-    for name in ("model", "data", "labels", "ood", "calibration_data"):
+    for name in ("model", "data", "labels", "ood", "calibration_data", "calibration"):
         found.append(getattr(options, name, None))
     return [Path(path) for path in found if path is not None]
 

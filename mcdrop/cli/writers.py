@@ -6,7 +6,7 @@ import errno
 import json
 import os
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from types import TracebackType
@@ -25,11 +25,14 @@ ROW_GROUP = 16384
 """Rows of a Parquet row group: small enough for memory, large enough to be read fast."""
 
 
+Columns = Mapping[str, NDArray[Any]]
+
+
 class Writer(Protocol):
     """Writes the predictions of consecutive examples to a file."""
 
-    def write(self, prediction: Prediction) -> None:
-        """Appends a batch."""
+    def write(self, prediction: Prediction, columns: Columns) -> None:
+        """Appends a batch, and columns of its examples by name."""
         ...
 
     def __enter__(self) -> Self: ...
@@ -95,9 +98,9 @@ class CsvWriter:
         self._numbers = numbers
         self._count = 0
 
-    def write(self, prediction: Prediction) -> None:
+    def write(self, prediction: Prediction, columns: Columns) -> None:
         """Appends a batch."""
-        frame = _numbered_frame(prediction, self._numbers[self._count :])
+        frame = _numbered_frame(prediction, self._numbers[self._count :]).assign(**columns)
         frame.to_csv(self._file, header=self._count == 0, index=False)
         self._count += len(prediction)
 
@@ -120,9 +123,10 @@ class ParquetWriter:
         self._held: list[Any] = []
         self._count = 0
 
-    def write(self, prediction: Prediction) -> None:
+    def write(self, prediction: Prediction, columns: Columns) -> None:
         """Appends a batch, once there are enough rows for a row group."""
-        self._held.append(_numbered_frame(prediction, self._numbers[self._count :]))
+        frame = _numbered_frame(prediction, self._numbers[self._count :])
+        self._held.append(frame.assign(**columns))
         self._count += len(prediction)
         if sum(map(len, self._held)) >= ROW_GROUP:
             self._flush()
@@ -162,8 +166,14 @@ class NpzWriter:
         self._drafts: dict[str, _Draft] = {}
         self._header: dict[str, Any] = {}
 
-    def write(self, prediction: Prediction) -> None:
-        """Appends a batch."""
+    def write(self, prediction: Prediction, columns: Columns) -> None:
+        """Appends a batch; a saved prediction has no place for columns.
+
+        Raises:
+            DataError: There are columns.
+        """
+        if columns:
+            raise DataError(f"A saved prediction (.npz) cannot hold {', '.join(columns)}.")
         for field in fields(prediction):
             value = getattr(prediction, field.name)
             if isinstance(value, np.ndarray):

@@ -17,6 +17,7 @@ from __future__ import annotations
 import os
 
 from mcdrop.errors import DataError
+from mcdrop.recalibrate._io import SAVED_CALIBRATOR as SAVED_CALIBRATOR
 from mcdrop.recalibrate._io import Calibrator as Calibrator
 from mcdrop.recalibrate._io import read
 from mcdrop.recalibrate.beta import BetaCalibration as BetaCalibration

@@ -23,6 +23,9 @@ FORMAT_VERSION = 2
 """
 
 
+_END = "\n}\n"
+
+
 def dump(content: Content) -> str:
     """Returns the JSON text of a report on one model."""
     return _text({"format": FORMAT, "version": FORMAT_VERSION, "mcdrop": __version__}, content)
@@ -40,7 +43,13 @@ def _text(head: dict[str, Any], content: Any) -> str:
         f"{json.dumps(name)}: {json.dumps(value, ensure_ascii=False, allow_nan=False)}"
         for name, value in (head | plain(content)).items()
     ]
-    return "{\n" + ",\n".join(lines) + "\n}\n"
+    return "{\n" + ",\n".join(lines) + _END
+
+
+def add_field(text: str, name: str, value: Any) -> str:
+    """Returns the JSON text of a report with one more field at its end."""
+    line = f"{json.dumps(name)}: {json.dumps(plain(value), ensure_ascii=False, allow_nan=False)}"
+    return f"{text.removesuffix(_END)},\n{line}{_END}"
 
 
 def plain(value: Any) -> Any:

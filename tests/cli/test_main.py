@@ -14,7 +14,10 @@ import mcdrop
 from mcdrop.cli import main
 from mcdrop.cli.parser import build_parser
 
-COMMANDS = ("inspect", "report", "predict", "compare", "study", "export", "demo", "completion")
+COMMANDS = (
+    *("inspect", "report", "predict", "calibrate", "compare"),
+    *("study", "export", "demo", "completion"),
+)
 
 
 @pytest.fixture
@@ -91,13 +94,14 @@ def test_every_option_is_in_the_documentation(request):
 
 
 def test_the_choices_are_those_of_the_library():
-    from mcdrop.cli import options, recalibration
+    from mcdrop.cli import calibrations, options
     from mcdrop.loading import matching
     from mcdrop.prediction import TASKS
 
     assert options.TASKS == TASKS
     assert tuple(matching.SCALES) == options.SCALES
-    assert set(options.CALIBRATORS) == {*recalibration._CLASS_CALIBRATORS, "variance"}
+    assert set(options.CALIBRATORS) == {*calibrations.CLASS_CALIBRATORS, "variance"}
+    assert set(options.METHODS) == {*options.CALIBRATORS, *calibrations.CONFORMAL}
 
 
 def test_version_is_that_of_the_package(capsys):
