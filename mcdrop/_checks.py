@@ -221,3 +221,29 @@ def check_positive(name: str, array: NDArray[Any], *, fix: str, allow_zero: bool
             f"`{name}` has {np.count_nonzero(bad)} value(s) that are not {limit}, the first "
             f"{array[index]:.4g} at index {index}. {fix}"
         )
+
+
+def as_indices(values: object, length: int) -> NDArray[Any]:
+    """Returns indices of examples, or a mask over all of them, that suit `length` examples."""
+    chosen = values if isinstance(values, slice) else np.asarray(values)
+    if isinstance(chosen, slice):
+        return np.arange(length)[chosen]
+    if chosen.size == 0 and chosen.dtype.kind == "f":
+        chosen = chosen.astype(np.int64)
+    if chosen.ndim != 1 or chosen.dtype.kind not in "biu":
+        raise DataError(
+            f"`indices` has shape {chosen.shape} and dtype {chosen.dtype}, expected a list of "
+            "whole numbers, or a mask."
+        )
+    if chosen.dtype.kind == "b":
+        if chosen.shape != (length,):
+            raise DataError(
+                f"`indices` is a mask of {len(chosen)}, expected one of {length}, the number of "
+                "examples."
+            )
+    elif chosen.size and (int(chosen.min()) < -length or int(chosen.max()) >= length):
+        worst = int(chosen.max()) if int(chosen.max()) >= length else int(chosen.min())
+        raise DataError(
+            f"`indices` holds {worst}, but there are {length} examples: 0 to {length - 1}."
+        )
+    return chosen

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
 from mcdrop import _notebook
-from mcdrop._checks import as_float, check_choice, check_count, check_number
+from mcdrop._checks import as_float, as_indices, check_choice, check_count, check_number
 from mcdrop._mixture import mixture_quantile
 from mcdrop._prediction_checks import CLASS_TASKS as CLASS_TASKS
 from mcdrop._prediction_checks import TASKS as TASKS
@@ -348,8 +348,13 @@ class Prediction:
         return _distributions.of(self)
 
     def take(self, indices: ArrayLike) -> Prediction:
-        """Returns the prediction of some examples, in the order of `indices` (or a mask)."""
-        chosen = np.asarray(indices)
+        """Returns the prediction of some examples, in the order of `indices` (or a mask).
+
+        Raises:
+            DataError: An index is no whole number or there is no such example, or a mask is of
+                another length.
+        """
+        chosen = as_indices(indices, len(self))
         changes: dict[str, Any] = {}
         for name, value in self._arrays().items():
             changes[name] = value[:, chosen] if name in EXAMPLE_AXIS else value[chosen]

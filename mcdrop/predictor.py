@@ -14,7 +14,8 @@ from mcdrop._checks import check_choice, check_count, check_number
 from mcdrop.engine import describe, nonfinite
 from mcdrop.engine.audit import StochasticLayer, find_leaves
 from mcdrop.engine.inputs import open_inputs
-from mcdrop.engine.running import Options, Progress, Run
+from mcdrop.engine.progress import Progress, check_progress
+from mcdrop.engine.running import Options, Run
 from mcdrop.engine.sampling import Sampler, devices
 from mcdrop.engine.shadow import can_convert
 from mcdrop.engine.targets import TargetReader
@@ -190,7 +191,7 @@ class MCDropout:
         keep_samples: bool = False,
         tolerance: float | None = None,
         on_nonfinite: str = "raise",
-        progress: Progress | None = None,
+        progress: Progress = None,
     ) -> Any:
         """Samples T passes and returns their statistics beside the deterministic prediction.
 
@@ -207,7 +208,8 @@ class MCDropout:
             on_nonfinite: What becomes of a row for which the model puts out NaN or infinity, in any
                 pass or with dropout off: "raise" an error that names rows and passes, or "drop":
                 the row is marked, see `Prediction.dropped`; so is a row that holds them itself.
-            progress: Called with (examples done, N or None) as the work advances.
+            progress: True shows a bar on a terminal or in a notebook; a function is called with
+                (examples done, N or None) as the work advances.
 
         Returns:
             A `Prediction`; for several outputs a dict or tuple of them.
@@ -216,6 +218,7 @@ class MCDropout:
             DataError: The inputs do not fit the model, are empty or not finite.
             ModelError: The model fails on them, its task is ambiguous, or nothing was sampled.
         """
+        check_progress(progress)
         tolerance = self._check_tolerance(tolerance, keep_samples)
         options = Options(keep_samples, tolerance, _drops(on_nonfinite))
         run = self._open(x, num_samples, seed, batch_size, minimum=2)
@@ -232,7 +235,7 @@ class MCDropout:
         keep_samples: bool = False,
         tolerance: float | None = None,
         on_nonfinite: str = "raise",
-        progress: Progress | None = None,
+        progress: Progress = None,
     ) -> Any:
         """Returns what `predict` does, with the targets that come with the inputs in the data.
 
@@ -248,7 +251,8 @@ class MCDropout:
             keep_samples: Also keep the passes.
             tolerance: Stop sampling an example once its standard error is at most this.
             on_nonfinite: What becomes of a row for which the model puts out NaN or infinity.
-            progress: Called with (examples done, N or None) as the work advances.
+            progress: True shows a bar on a terminal or in a notebook; a function is called with
+                (examples done, N or None) as the work advances.
 
         Returns:
             A `PredictionWithTargets`, which `mcdrop.evaluate` takes; for several outputs a dict
@@ -298,12 +302,13 @@ class MCDropout:
         batch_size: int | None = None,
         tolerance: float | None = None,
         on_nonfinite: str = "raise",
-        progress: Progress | None = None,
+        progress: Progress = None,
     ) -> Iterator[Any]:
         """Yields what `predict` returns, a batch of consecutive examples at a time.
 
         For data that does not fit in memory: nothing is kept of what was yielded.
         """
+        check_progress(progress)
         options = Options(False, self._check_tolerance(tolerance, False), _drops(on_nonfinite))
         run = self._open(x, num_samples, seed, batch_size, minimum=2)
         for predictions in run.predictions(self._asked, options, progress):

@@ -22,8 +22,8 @@ from mcdrop.cli.work import (
 )
 from mcdrop.errors import DataError
 from mcdrop.files import Kind, Output
-from mcdrop.loading.models import check_model_file
 from mcdrop.loading.rows import rows_at_once
+from mcdrop.loading.saved import read_saved_model
 from mcdrop.recalibrate import SAVED_CALIBRATOR
 
 
@@ -32,7 +32,7 @@ def run(options: Namespace, terminal: Terminal) -> None:
     check_passes(options)
     if options.tolerance is not None:
         raise DataError("calibrate needs the same passes for all; leave --tolerance out.")
-    check_model_file(options.model)
+    read_saved_model(options.model)
     check_source(options.data)
     kind = Kind("a calibration", SAVED_CALIBRATOR.recognise)
     with claim_output(options, kind) as output:

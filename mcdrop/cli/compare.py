@@ -23,7 +23,7 @@ from mcdrop.cli.work import (
 )
 from mcdrop.errors import DataError, McdropError
 from mcdrop.evaluation import Evaluation, evaluate
-from mcdrop.loading.models import check_model_file
+from mcdrop.loading.saved import read_saved_model
 from mcdrop.report.writing import REPORT
 
 
@@ -32,7 +32,7 @@ def run(options: Namespace, terminal: Terminal) -> None:
     check_passes(options)
     names = name_models(options.models)
     for path in options.models:
-        check_model_file(path)
+        read_saved_model(path)
     check_source(options.data)
     with claim_output(options, REPORT) as output:
         evaluations = {

@@ -7,13 +7,13 @@ from argparse import Namespace
 from mcdrop.cli.terminal import Terminal
 from mcdrop.cli.work import check_passes, claim_output, wrap_model
 from mcdrop.files import Kind
-from mcdrop.loading.models import check_model_file
+from mcdrop.loading.saved import read_saved_model
 
 
 def run(options: Namespace, terminal: Terminal) -> None:
     """Writes the SavedModel."""
     check_passes(options)
-    check_model_file(options.model)
+    read_saved_model(options.model)
     with claim_output(options, Kind("a SavedModel")) as output:
         mc = wrap_model(options.model, options, terminal)
         with output.draft() as draft:

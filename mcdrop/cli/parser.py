@@ -41,6 +41,7 @@ def build_parser() -> Parser:
     _add_compare(commands)
     _add_study(commands)
     _add_export(commands)
+    _add_convert(commands)
     _add_demo(commands)
     _add_completion(commands)
     return parser
@@ -245,6 +246,21 @@ def _add_export(commands: Any) -> None:
     opt.add_output(parser, opt.FOLDER, "folder for the SavedModel")
     opt.add_json(parser)
     opt.add_passes(opt.add_selection(parser))
+    opt.add_verbosity(parser)
+
+
+def _add_convert(commands: Any) -> None:
+    parser = _add(
+        commands,
+        "convert",
+        "write a model file of Keras 2 as one of Keras 3, and say what was understood",
+        "mcdrop convert old.h5 new.keras",
+    )
+    opt.add(parser, "model", metavar="OLD", type=Path, help="an .h5 or .keras file of Keras 2")
+    opt.add(parser, "output", metavar="NEW", type=Path, help="the .keras file to write")
+    opt.add(parser, "--force", action="store_true", help="replace an output that exists")
+    opt.add_import(parser)
+    opt.add_json(parser)
     opt.add_verbosity(parser)
 
 

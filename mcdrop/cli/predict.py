@@ -20,8 +20,8 @@ from mcdrop.cli.work import (
 from mcdrop.cli.writers import kind_of_file, open_writer
 from mcdrop.errors import DataError
 from mcdrop.files import Output
-from mcdrop.loading.models import check_model_file
 from mcdrop.loading.rows import rows_at_once
+from mcdrop.loading.saved import read_saved_model
 from mcdrop.prediction import Prediction
 
 
@@ -37,7 +37,7 @@ def run(options: Namespace, terminal: Terminal) -> None:
                 f"{options.output} cannot hold conformal sets or intervals; write them to a "
                 ".parquet or .csv file."
             )
-    check_model_file(options.model)
+    read_saved_model(options.model)
     check_source(options.data)
     with claim_output(options, kind) as output:
         _predict(options, calibration, output, terminal)

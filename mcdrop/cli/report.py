@@ -26,7 +26,7 @@ from mcdrop.cli.work import (
 )
 from mcdrop.evaluation import Evaluation, evaluate
 from mcdrop.files import Output
-from mcdrop.loading.models import check_model_file
+from mcdrop.loading.saved import read_saved_model
 from mcdrop.prediction import Prediction
 from mcdrop.report.context import ReportContext, check_class_names
 from mcdrop.report.writing import REPORT
@@ -42,7 +42,7 @@ def run(options: Namespace, terminal: Terminal) -> int:
     check_passes(options)
     recalibration.check_options(options)
     requirements.check_names(options.require)
-    check_model_file(options.model)
+    read_saved_model(options.model)
     for source in filter(None, (options.data, options.ood, options.calibration_data)):
         check_source(source)
     with claim_output(options, REPORT) as output:

@@ -37,8 +37,8 @@ from mcdrop.loading.data import rename_classes
 from mcdrop.loading.expected import fill_images
 from mcdrop.loading.labels import check_numbers
 from mcdrop.loading.matching import pixel_hint
-from mcdrop.loading.models import check_model_file
 from mcdrop.loading.named import is_named
+from mcdrop.loading.saved import read_saved_model
 from mcdrop.prediction import Prediction
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def wrap_model(path: Path, options: Namespace, terminal: Terminal) -> MCDropout:
         ModelError: The file holds no such model, or nothing in it would be random.
         DataError: An option does not fit the model.
     """
-    check_model_file(path)
+    read_saved_model(path)
     import_keras(verbose=terminal.verbose)
     for name in options.imports:
         import_module(name)

@@ -292,6 +292,11 @@ def _select(
         ]
     if isinstance(layers, str):
         raise DataError(f"`layers` is the string {layers!r}, expected a list: [{layers!r}].")
+    if not isinstance(layers, Iterable):
+        raise DataError(
+            f"`layers` is {layers!r}, expected a list of kinds, names or paths, or a function of a "
+            "StochasticLayer."
+        )
     wanted = list(layers)
     unknown = [name for name in wanted if name not in known_selectors(candidates)]
     if unknown:

@@ -19,6 +19,7 @@ from mcdrop.engine.audit import Leaf
 from mcdrop.engine.inputs import Batch, Inputs
 from mcdrop.engine.masks import BLOCK
 from mcdrop.engine.nonfinite import Watch
+from mcdrop.engine.progress import Progress, showing
 from mcdrop.engine.sampling import Chunk, Sampler
 from mcdrop.engine.tasks import Asked, OutputTask, resolve
 from mcdrop.engine.tracing import Program
@@ -27,7 +28,6 @@ from mcdrop.prediction import Prediction, mark_dropped
 from mcdrop.stopping import TwoLooks
 
 Array = NDArray[Any]
-Progress = Callable[[int, int | None], None]
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -99,7 +99,7 @@ class Run:
             yield from parts
 
     def predictions(
-        self, asked: Asked, options: Options, progress: Progress | None
+        self, asked: Asked, options: Options, progress: Progress
     ) -> Iterator[dict[str, Prediction]]:
         """Yields the predictions of one batch after the other, by output name."""
         structure = self.pack([0] * len(self._program.begin.structured_outputs[1]))
@@ -111,12 +111,13 @@ class Run:
         done = 0
         work = [bound(worker) for worker in self._workers]
         batches = self._inputs.batches(self._size_of, finite=not options.drop)
-        for parts in map_in_order(batches, work):
-            for predictions in parts:
-                yield predictions
-                done += len(next(iter(predictions.values())))
-                if progress is not None:
-                    progress(done, self._inputs.num_examples)
+        with showing(progress) as report:
+            for parts in map_in_order(batches, work):
+                for predictions in parts:
+                    yield predictions
+                    done += len(next(iter(predictions.values())))
+                    if report is not None:
+                        report(done, self._inputs.num_examples)
 
     def _size_of(self, examples: list[Array]) -> int:
         """Returns how many examples of this shape to hold at once."""

@@ -273,5 +273,14 @@ def _mirrored(side: ClassSide, level: float) -> Interval:
     return intervals.hull(_pseudo(side, level), mirrored)
 
 
-MIRRORED = ClassRule(_mirrored, _reflected_difference(2))
+def _mirrored_difference(first: ClassSide, second: ClassSide, level: float) -> Interval:
+    found = _reflected_difference(2)(first, second, level)
+    entropies = first.forecast.predictive_entropy, second.forecast.predictive_entropy
+    if found.low == found.high and not np.array_equal(*entropies):
+        # Equal classes of all examples so far do not say that those of the next are equal.
+        return intervals.absent("both are the same in every resample")
+    return found
+
+
+MIRRORED = ClassRule(_mirrored, _mirrored_difference)
 """Ratios and other smooth scores of counts, which resampling may shift."""

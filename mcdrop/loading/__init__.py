@@ -11,6 +11,7 @@ from mcdrop.loading.labels import Labels as Labels
 from mcdrop.loading.labels import number_labels as number_labels
 from mcdrop.loading.matching import fit_to_model as fit_to_model
 from mcdrop.loading.models import load_model as load_model
+from mcdrop.loading.models import translate_model as translate_model
 from mcdrop.loading.named import ImageSet as ImageSet
 from mcdrop.loading.named import load_named as load_named
 from mcdrop.loading.options import DataOptions as DataOptions
@@ -31,4 +32,5 @@ __all__ = [
     "load_named",
     "number_labels",
     "open_data",
+    "translate_model",
 ]

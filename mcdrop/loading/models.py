@@ -1,46 +1,33 @@
-"""Loading of saved Keras models, with every way a file can be wrong told apart."""
+"""Loading of saved Keras models, those of Keras 2 included."""
 
 from __future__ import annotations
 
-import json
+import re
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from mcdrop.errors import McdropError, ModelError, ModelWarning
-from mcdrop.files.archives import (
-    DAMAGES,
-    ZIP_MAGIC,
-    damage_told,
-    describe,
-    list_members,
-    read_member,
-    read_start,
-)
+from mcdrop.loading.saved import LOAD_WEIGHTS, SavedModel, check_sums, objects, read_saved_model
 
-_HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
-_LARGEST_CONFIG = 2**25
-"""Bytes of a configuration; those of the largest published models have a few million."""
-
-_HDF5_SUFFIXES = (".h5", ".hdf5")
-_SAVE_AGAIN = 'Save the whole model with model.save("model.keras") and pass that file.'
 _IN_PYTHON = "or load it yourself in Python and call mcdrop.MCDropout(model)"
 
 
 def load_model(path: str | Path) -> Any:
     """Returns the Keras model saved at `path`, a `.keras` file or a whole-model `.h5` file.
 
-    Keras' safe mode stays on: Python code inside the file is never run. A model whose
-    compiled loss or optimizer cannot be restored is loaded without them, with a ModelWarning.
+    Files of Keras 2 (tf.keras, tf_keras) are translated; see `translate_model`. Keras' safe mode
+    stays on: Python code inside the file is never run. A model whose compiled loss or optimizer
+    cannot be restored is loaded without them, with a ModelWarning.
 
     Args:
         path: The file that `model.save` wrote.
 
     Raises:
-        ModelError: The file is missing, damaged, of another format, holds weights only, was
-            written by Keras 2, holds a Lambda layer with code, or needs custom classes that
-            were not imported.
+        ModelError: The file is missing, damaged, of another format, holds weights only, holds
+            a Lambda layer with code, was written by Keras 2 and holds a layer that Keras 3 lacks,
+            was written by a newer Keras, or needs custom classes that were not imported.
 
     Example:
         >>> import keras, tempfile
@@ -50,139 +37,130 @@ def load_model(path: str | Path) -> Any:
         ...     load_model(f"{folder}/model.keras").input_shape
         (None, 4)
     """
-    file = Path(path)
-    config = check_model_file(file)
+    saved = read_saved_model(path)
+    check_sums(saved)
+    if saved.is_keras2:
+        return _translate(saved)[0]
     try:
-        return _restore(file, compiled=True)
+        return _restore(saved, compiled=True)
     except Exception as error:  # Keras raises many kinds for a file that it cannot restore
         problem = error
     try:
-        model = _restore(file, compiled=False)
+        model = _restore(saved, compiled=False)
     except Exception as error:
-        raise _explain(file, config, error) from error
+        raise _explain(saved, error) from error
     warnings.warn(
-        f"{file} was loaded without its compiled loss and optimizer ({_first_line(problem)}).",
+        f"{saved.path} was loaded without its compiled loss and optimizer ({_reason(problem)}).",
         ModelWarning,
         stacklevel=2,
     )
     return model
 
 
-def _restore(file: Path, *, compiled: bool) -> Any:
+def translate_model(path: str | Path) -> tuple[Any, list[str]]:
+    """Returns the model of Keras 3 for a file of Keras 2, and what was understood.
+
+    The model computes what the old one computed: every built-in layer is made with the options
+    that the file records, and words whose meaning changed keep the old one. The state of the
+    optimizer and the metrics are left out.
+
+    Args:
+        path: An `.h5` file of Keras 2 or tf.keras, or a `.keras` file of tf_keras.
+
+    Returns:
+        The model, and remarks on what became of what, one a line.
+
+    Raises:
+        ModelError: As `load_model`, or the file was written by Keras 3.
+    """
+    saved = read_saved_model(path)
+    if not saved.is_keras2:
+        raise ModelError(
+            f"{path} was written by Keras {saved.version or 3}, which needs no conversion. Pass "
+            "it to the other commands as it is."
+        )
+    check_sums(saved)
+    return _translate(saved)
+
+
+def _translate(saved: SavedModel) -> tuple[Any, list[str]]:
+    from mcdrop.loading import keras2
+
+    try:
+        model, record = keras2.translate(saved)
+    except keras2.NotImportedError as error:
+        raise ModelError(
+            f"{saved.path} was written by Keras {saved.version or 2} and cannot be translated: "
+            f"{error}. Name the module that registers it with Keras 3, as in --import my_layers."
+        ) from error
+    except Exception as error:  # a configuration may be wrong in many ways
+        raise ModelError(
+            f"{saved.path} was written by Keras {saved.version or 2} and cannot be translated: "
+            f"{_reason(error)}. {LOAD_WEIGHTS.format(saved.path)}"
+        ) from error
+    for caution in record.cautions:
+        warnings.warn(f"{saved.path}: {caution}.", ModelWarning, stacklevel=3)
+    return model, record.lines()
+
+
+def _restore(saved: SavedModel, *, compiled: bool) -> Any:
     """Loads the model in safe mode; what Keras warns of concerns its optimizer alone."""
     import keras
 
-    import mcdrop.layers  # noqa: F401 (so that Keras knows the classes of a file that holds them)
+    import mcdrop.layers
+    import mcdrop.loading.keras2  # noqa: F401 (so that Keras knows what a file may hold of mcdrop)
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
-        return keras.saving.load_model(file, safe_mode=True, compile=compiled)
+        return keras.saving.load_model(saved.path, safe_mode=True, compile=compiled)
 
 
-def check_model_file(path: str | Path) -> Any:
-    """Returns the configuration in a model file, after every check that needs no Keras.
-
-    Raises:
-        ModelError: As `load_model`, for what can be told from the file alone.
-    """
-    file = Path(path)
-    if not file.exists():
-        raise ModelError(f"{file} does not exist. Pass the .keras file that model.save wrote.")
-    if file.is_dir():
-        raise _directory_error(file)
-    start = read_start(file, ModelError)
-    if start.startswith(ZIP_MAGIC):
-        return _read_keras_config(file)
-    if start == _HDF5_MAGIC:
-        return _read_hdf5_config(file)
-    raise ModelError(f"{file} is not a Keras model file. {_SAVE_AGAIN}")
-
-
-def _directory_error(file: Path) -> ModelError:
-    if (file / "saved_model.pb").exists():
-        return ModelError(
-            f"{file} is a TensorFlow SavedModel, whose frozen graph no longer holds dropout. "
-            f"{_SAVE_AGAIN}"
-        )
-    return ModelError(f"{file} is a folder, expected a .keras file. {_SAVE_AGAIN}")
-
-
-def _read_keras_config(file: Path) -> Any:
-    members = list_members(file, ModelError)
-    if not {"config.json", "metadata.json"} <= set(members):
-        raise ModelError(f"{file} is a zip file, but not a Keras model. {_SAVE_AGAIN}")
-    if file.suffix != ".keras":
-        raise ModelError(f"{file} is in the .keras format under another name; rename it to .keras.")
-    with damage_told(str(file), ModelError, _SAVE_AGAIN):
-        metadata = json.loads(read_member(file, members["metadata.json"], _LARGEST_CONFIG))
-        config = json.loads(read_member(file, members["config.json"], _LARGEST_CONFIG))
-    version = str(metadata.get("keras_version")) if isinstance(metadata, dict) else ""
-    if version.startswith("2."):
-        raise ModelError(
-            f"{file} was written by Keras {version} (tf_keras), and Keras 3 cannot read its .keras "
-            'files. Save it again there with model.save("model.h5"), which Keras 3 can read.'
-        )
-    return config
-
-
-def _read_hdf5_config(file: Path) -> Any:
-    import h5py
-
-    if file.suffix not in _HDF5_SUFFIXES:
-        raise ModelError(f"{file} is in the HDF5 format under another name; rename it to .h5.")
-    with damage_told(str(file), ModelError, _SAVE_AGAIN), h5py.File(file, "r") as archive:
-        text = archive.attrs.get("model_config")
-    if text is None:
-        raise ModelError(f"{file} holds weights only, without the layers. {_SAVE_AGAIN}")
-    try:
-        return json.loads(text)
-    except (*DAMAGES, TypeError) as problem:
-        raise ModelError(f"{file} is damaged ({describe(problem)}). {_SAVE_AGAIN}") from None
-
-
-def _explain(file: Path, config: Any, error: Exception) -> McdropError:
+def _explain(saved: SavedModel, error: Exception) -> McdropError:
     """Words the reason why Keras could not restore a model whose file is sound."""
-    if "safe_mode" in str(error) or "__lambda__" in {name for name, _ in _objects(config)}:
-        return ModelError(
-            f"{file} holds Python code (a Lambda layer), which is never run from a file. Replace "
-            f"it by a registered layer or keras.ops and save the model again, {_IN_PYTHON}."
-        )
-    custom = sorted({name for name, is_custom in _objects(config) if is_custom})
+    import keras
+
+    custom = sorted({name for name, is_custom in _names(saved.config) if is_custom})
     if custom:
         return ModelError(
-            f"{file} needs custom objects that are not imported: {', '.join(custom)}. Name the "
-            f"module that registers them, as in --import my_layers, {_IN_PYTHON}."
+            f"{saved.path} needs custom objects that are not imported: {', '.join(custom)}. Name "
+            f"the module that registers them, as in --import my_layers, {_IN_PYTHON}."
+        )
+    if _numbers(saved.version) > _numbers(keras.__version__):
+        return ModelError(
+            f"{saved.path} was written by Keras {saved.version}, and Keras {keras.__version__} "
+            f"cannot read it ({_reason(error)}). Upgrade Keras: pip install --upgrade mcdrop "
+            f'"keras>={saved.version}".'
         )
     return ModelError(
-        f"{file} could not be restored by Keras ({_first_line(error)}). Save it again with Keras 3 "
-        f"{_IN_PYTHON}."
+        f"{saved.path} could not be restored by Keras ({_reason(error)}). Save it again with "
+        f"Keras {keras.__version__} {_IN_PYTHON}."
     )
 
 
-def _objects(config: Any) -> Iterator[tuple[str, bool]]:
+def _names(config: Any) -> Iterator[tuple[str, bool]]:
     """Yields the class name of every serialized object, and whether it lies outside Keras."""
-    if isinstance(config, list):
-        for part in config:
-            yield from _objects(part)
-    if not isinstance(config, dict):
-        return
-    name = config.get("class_name")
-    if name == "function":  # a registered function: its name stands in place of a configuration
-        function = str(config.get("config"))
-        yield function, ">" in function
-    elif isinstance(name, str):
-        registered = config.get("registered_name")
-        yield registered or name, ">" in f"{registered} {name}" or _is_foreign(config)
-    for part in config.values():
-        yield from _objects(part)
+    for part in objects(config):
+        name = part.get("class_name")
+        if name == "function":  # a registered function: its name is its configuration
+            function = str(part.get("config"))
+            yield function, ">" in function
+        elif isinstance(name, str):
+            registered = part.get("registered_name")
+            yield registered or name, ">" in f"{registered} {name}" or _is_foreign(part)
 
 
-def _is_foreign(config: dict[str, Any]) -> bool:
-    module = config.get("module")
+def _is_foreign(part: dict[str, Any]) -> bool:
+    module = part.get("module")
     return isinstance(module, str) and module.split(".")[0] not in ("keras", "builtins")
 
 
-def _first_line(error: Exception) -> str:
-    """Returns the beginning of an error's text: Keras appends whole configurations to it."""
-    text = str(error).strip().split("\n")[0]
-    return text if len(text) <= 200 else f"{text[:200]}..."
+def _numbers(version: str) -> list[int]:
+    """Returns the numbers of a version that count for the format of files."""
+    return [int(number) for number in re.findall(r"\d+", version)[:3]]
+
+
+def _reason(error: Exception) -> str:
+    """Returns the cause in an error's text; Keras puts words before it and configurations after."""
+    text = str(error).rsplit("Exception encountered:", 1)[-1].strip() or type(error).__name__
+    line = text.split("\n")[0].strip().rstrip(".")
+    return line if len(line) <= 300 else f"{line[:300]}..."

@@ -32,7 +32,8 @@ def findings(kind: str, evaluation: Evaluation, parts: Mapping[str, Any]) -> dic
     }
     if kind == "values":
         found["calibration"] = _quantiles(parts["regression"])
-        found["failures"] = _outputs(parts["regression"])
+        if len(parts["regression"].outputs) > 1:
+            found["failures"] = _outputs(parts["regression"])
     else:
         found["calibration"] = _calibration(parts["calibration"])
         found["uncertainty"] = _uncertainty(parts["separations"])
@@ -63,7 +64,7 @@ def _metrics(evaluation: Evaluation) -> str:
     counts = {side: judged.count(side) for side in ("better", "worse", "unclear")}
     named = [f"{number} {side}" for side, number in counts.items() if number and side != "unclear"]
     if not named:
-        return f"Of {plural(len(judged), 'score')} no one changes by more than chance"
+        return f"Of {plural(len(judged), 'score')} none changes by more than chance"
     rest = f", {counts['unclear']} not told apart" if counts["unclear"] else ""
     return f"With MC dropout, of {plural(len(judged), 'score')}: {joined(named)}{rest}"
 
@@ -101,6 +102,9 @@ def _threshold(curves: Mapping[str, SelectiveCurve]) -> str:
     kept = percent(float(curve.coverage[place]), 0)
     if place == curve.coverage.size - 1:
         return "Its uncertainty takes one value only, so no threshold parts the predictions"
+    worse = curve.value[place] - curve.value[-1]
+    if (worse <= 0) if curve.quality == "accuracy" else (worse >= 0):
+        return f"Accepting only the most certain {kept} makes them no better"
     if curve.quality == "accuracy":
         before, after = (percent(1.0 - float(curve.value[each])) for each in (-1, place))
         return f"Accepting the most certain {kept} leaves {after} mistakes, not {before}"

@@ -38,6 +38,9 @@ PROPER = ("negative_log_likelihood", "brier_score", "log_likelihood", "crps")
 STRONG_AREA = 0.8
 """An area under the ROC curve that is called strong when its whole interval lies above."""
 
+WEAK_AREA = 0.65
+"""One that is called no better than chance, for practice, when its whole interval lies below."""
+
 _CHANGE_WORDS = {"yes": "Better", "partly": "Mixed", "no": "Worse", "few": "No clear change"}
 
 
@@ -113,8 +116,7 @@ def tone_of_area(area: Estimate) -> str:
         return "yes"
     if area.low > 0.5:
         return "partly"
-    # An interval that lies below "strong" shows that the uncertainty tells little.
-    return "no" if area.high < STRONG_AREA else "few"
+    return "no" if area.high < WEAK_AREA else "few"
 
 
 def notice(found: OutOfDistribution) -> Answer:

@@ -18,7 +18,7 @@ import mcdrop
 from mcdrop import recalibrate
 from mcdrop.errors import McdropError
 from mcdrop.loading import load_model, open_data
-from mcdrop.loading.models import check_model_file
+from mcdrop.loading.saved import read_saved_model
 from tests.fuzz.mutations import (
     change_bytes,
     change_hdf5,
@@ -98,8 +98,8 @@ FORMATS = {
     "data.parquet": (save_table, read_data, []),
     "images/cat/a.png": (save_picture, read_folder, [change_png]),
     "images/cat/a.jpeg": (save_picture, read_folder, []),
-    "model.keras": (saved_model(".keras"), check_model_file, [change_zip]),
-    "model.h5": (saved_model(".h5"), check_model_file, [change_hdf5]),
+    "model.keras": (saved_model(".keras"), read_saved_model, [change_zip]),
+    "model.h5": (saved_model(".h5"), read_saved_model, [change_hdf5]),
     "whole.keras": (saved_model(".keras"), load_model, [change_zip]),
     "whole.h5": (saved_model(".h5"), load_model, [change_hdf5]),
     "prediction.npz": (save_prediction, mcdrop.Prediction.load, [change_zip]),

@@ -228,7 +228,13 @@ def test_shares_of_pixels_have_intervals_over_images(correlated):
 
 @pytest.mark.parametrize(
     ("low", "high", "tone"),
-    [(0.85, 0.95, "yes"), (0.6, 0.9, "partly"), (0.4, 0.6, "no"), (0.3, 0.95, "few")],
+    [
+        (0.85, 0.95, "yes"),
+        (0.6, 0.9, "partly"),
+        (0.4, 0.6, "no"),
+        (0.3, 0.75, "few"),
+        (0.3, 0.95, "few"),
+    ],
 )
 def test_the_tone_of_error_detection_is_what_its_interval_allows(classification, low, high, tone):
     area = Estimate((low + high) / 2, low, high)
