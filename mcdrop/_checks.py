@@ -86,7 +86,7 @@ def check_simplex(name: str, array: NDArray[np.float64]) -> None:
             f"`{name}` has {array.shape[-1]} class on its last axis, shape {array.shape}; expected "
             "at least 2. For one probability p of a binary task stack (1 - p, p)."
         )
-    if (array < 0).any() or (array > 1 + SIMPLEX_TOLERANCE).any():
+    if array.min() < 0 or array.max() > 1 + SIMPLEX_TOLERANCE:
         raise DataError(
             f"`{name}` has values in [{array.min():.4g}, {array.max():.4g}], expected "
             "probabilities in [0, 1]. Apply softmax if these are logits."

@@ -8,7 +8,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mcdrop._checks import as_float, check_choice, check_simplex
+from mcdrop._checks import as_array, as_float, check_choice, check_finite, check_simplex
 from mcdrop.errors import DataError
 from mcdrop.pass_statistics import (
     NUM_GROUPS,
@@ -18,7 +18,7 @@ from mcdrop.pass_statistics import (
     entropy,
     says_yes,
 )
-from mcdrop.prediction import CLASS_TASKS, TASKS, Prediction
+from mcdrop.prediction import CLASS_TASKS, TASKS, Prediction, join
 from mcdrop.splitting import (
     NestedMoments,
     Splitting,
@@ -28,6 +28,9 @@ from mcdrop.splitting import (
 from mcdrop.stopping import PATIENCE, reach_of_probability, unseen_variance
 
 Array = NDArray[Any]
+
+BLOCK_ELEMENTS = 2**20
+"""Outputs of passes accumulated at once, 8 MiB of float64, where all of them are at hand."""
 
 
 class PassAccumulator:
@@ -236,7 +239,10 @@ def from_samples(
         [0.6931]
     """
     check_choice("task", task, TASKS)
-    values = as_float("samples", samples)
+    values = as_array("samples", samples)
+    if values.dtype.kind != "f":
+        values = values.astype(np.float64)
+    check_finite("samples", values)
     reference = as_float("deterministic", deterministic)
     if values.ndim < 2 or values.shape[0] < 2 or values.shape[1:] != reference.shape:
         raise DataError(
@@ -259,15 +265,42 @@ def from_samples(
     off_spread = _gaussian_part(
         task, "deterministic_variance", deterministic_variance, reference.shape
     )
+    num_examples = values.shape[1]
+    step = max(1, BLOCK_ELEMENTS // max(1, values[:, :1].size))
+    parts = (
+        _accumulated(
+            task,
+            counts,
+            values[:, start : start + step],
+            reference[start : start + step],
+            None if spread is None else spread[:, start : start + step],
+            None if off_spread is None else off_spread[start : start + step],
+        )
+        for start in range(0, max(num_examples, 1), step)
+    )
+    # With one pass a group the groups' means are the passes: the largest array, held once.
+    one_each = len(counts) == 1 and counts[0] <= NUM_GROUPS and values.dtype == np.float32
+    return join(parts, num_examples, same={"group_means": "samples"} if one_each else None)
+
+
+def _accumulated(
+    task: str,
+    counts: Splitting,
+    values: Array,
+    reference: Array,
+    variances: Array | None,
+    deterministic_variance: Array | None,
+) -> Prediction:
+    """Returns the prediction of some of the examples."""
     accumulator = PassAccumulator(task, counts, keep_samples=True)
     accumulator.update(
         values,
         first_pass=0,
         rows=np.arange(values.shape[1]),
         num_examples=values.shape[1],
-        variances=spread,
+        variances=variances,
     )
-    return accumulator.finish(reference, deterministic_variance=off_spread)
+    return accumulator.finish(reference, deterministic_variance=deterministic_variance)
 
 
 def pass_entropy(task: str, probabilities: Array) -> Array:

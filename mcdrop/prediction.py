@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields, replace
 from math import prod
 from pathlib import Path
@@ -500,6 +500,34 @@ def mark_dropped(prediction: Prediction, dropped: NDArray[np.bool_]) -> Predicti
             changes[name][rows] = np.nan
     changes["num_samples_per_example"] = np.where(dropped, 0, prediction.num_samples_per_example)
     return replace(prediction, **changes)
+
+
+def join(
+    parts: Iterable[Prediction], num_examples: int, *, same: Mapping[str, str] | None = None
+) -> Prediction:
+    """Joins predictions of consecutive examples as they come, without holding them all.
+
+    Args:
+        parts: Predictions made with the same settings, at least one.
+        num_examples: N, of all parts together.
+        same: Fields that are left out, by the field that holds the same.
+    """
+    whole: dict[str, Any] = {}
+    start, last = 0, None
+    for last in parts:
+        stop = start + len(last)
+        for name, values in last._arrays().items():
+            if same and name in same:
+                continue
+            axis = EXAMPLE_AXIS.get(name, 0)
+            if name not in whole:
+                shape = (*values.shape[:axis], num_examples, *values.shape[axis + 1 :])
+                whole[name] = np.empty(shape, values.dtype)
+            whole[name][(slice(None),) * axis + (slice(start, stop),)] = values
+        start = stop
+    if last is None:
+        raise DataError("There is no prediction to join.")
+    return replace(last, **whole, **{name: whole[other] for name, other in (same or {}).items()})
 
 
 def concatenate(predictions: Sequence[Prediction]) -> Prediction:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from math import prod
 from typing import Any
 
@@ -15,6 +16,7 @@ from mcdrop._checks import as_float, check_positive, check_simplex
 from mcdrop.accumulation import from_samples
 from mcdrop.errors import DataError
 from mcdrop.evaluation.forecasts import (
+    CHUNK_ELEMENTS,
     ClassForecast,
     Forecast,
     RegressionForecast,
@@ -185,7 +187,7 @@ class _ClassPasses:
             others["mutual_information"] = np.maximum(found.predictive_entropy - expected, 0.0)
         if prediction.votes is not None:
             others["variation_ratio"] = flat(prediction.variation_ratio)
-        others["standard_deviation"] = flat(_over_classes(prediction.task, prediction.std))
+        others["standard_deviation"] = flat(_over_classes(prediction.task, prediction.variance))
         return replace(found, **others)
 
     def halves(self) -> Halves:
@@ -204,13 +206,12 @@ class _ClassPasses:
             others["expected_entropy"] = expected
             others["mutual_information"] = np.maximum(half.predictive_entropy - expected, 0.0)
         if prediction.samples is not None and prediction.votes is not None:
-            passes = prediction.samples[_passes_of(prediction, chosen)]
-            votes = replace(prediction, mean=passes).class_probabilities.argmax(axis=-1)
-            most = [(votes == c).mean(axis=0) for c in range(self.targets.num_classes)]
-            others["variation_ratio"] = flat(1.0 - np.max(most, axis=0))
-            if len(passes) > 1:
-                std = passes.std(axis=0, ddof=1, dtype=np.float64)
-                others["standard_deviation"] = flat(_over_classes(prediction.task, std))
+            ratio, spread = _votes_and_spread(
+                prediction, prediction.samples, _passes_of(prediction, chosen)
+            )
+            others["variation_ratio"] = flat(ratio)
+            if spread is not None:
+                others["standard_deviation"] = flat(spread)
         return replace(half, **others)
 
     def _half_table(self, chosen: Rows) -> Table:
@@ -240,9 +241,38 @@ class _ClassPasses:
         return table
 
 
-def _over_classes(task: str, std: Array) -> Array:
+def _over_classes(task: str, variance: Array) -> Array:
     """Returns the standard deviation averaged over classes; those of yes and no are equal."""
-    return std.mean(axis=-1) if task == "classification" else std
+    if task != "classification":
+        return np.sqrt(variance)
+    rows = variance.reshape(-1, variance.shape[-1])
+    found = np.empty(rows.shape[0])
+    step = max(1, CHUNK_ELEMENTS // rows.shape[1])
+    for start in range(0, rows.shape[0], step):
+        found[start : start + step] = np.sqrt(rows[start : start + step]).mean(axis=1)
+    return found.reshape(variance.shape[:-1])
+
+
+def _votes_and_spread(
+    prediction: Prediction, samples: Array, passes: NDArray[np.bool_]
+) -> tuple[Array, Array | None]:
+    """Returns the variation ratio of some kept passes and, of two or more, their deviation."""
+    num_passes = int(passes.sum())
+    step = max(1, CHUNK_ELEMENTS // max(1, samples[:, 0].size))
+    ratios, spreads = [], []
+    for start in range(0, samples.shape[1], step):
+        block = samples[:, start : start + step][passes].astype(np.float64)
+        winners = replace(prediction, mean=block).class_probabilities.argmax(axis=-1)
+        votes = np.sort(winners, axis=0)
+        # The most votes are the longest run of equal classes in sorted order.
+        run = most = np.ones(votes.shape[1:], np.int64)
+        for first, second in pairwise(votes):
+            run = np.where(first == second, run + 1, 1)
+            most = np.maximum(most, run)
+        ratios.append(1.0 - most / num_passes)
+        if num_passes > 1:
+            spreads.append(_over_classes(prediction.task, block.var(axis=0, ddof=1)))
+    return np.concatenate(ratios), np.concatenate(spreads) if spreads else None
 
 
 def _normal(mean: Array, variance: Array | None, targets: Targets) -> RegressionForecast:
