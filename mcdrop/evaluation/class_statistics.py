@@ -48,7 +48,7 @@ def top_k_hits(forecast: ClassForecast) -> Array:
     table, chosen = forecast.probabilities, forecast.columns.chosen[:, np.newaxis]
     before = np.arange(forecast.num_classes) < forecast.labels[rows, np.newaxis]
     ahead = (table > chosen) | ((table == chosen) & before)
-    return (ahead.sum(axis=1) < TOP_K).astype(np.float64)
+    return np.asarray((ahead.sum(axis=1) < TOP_K).astype(np.float64))
 
 
 def brier_part(part: str) -> Compute:

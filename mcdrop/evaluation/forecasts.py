@@ -109,7 +109,7 @@ class ClassForecast:
     @cached_property
     def correct(self) -> NDArray[np.float64]:
         """1 where the most probable class is the label, else 0, shape (M,)."""
-        return (self.columns.predicted == self.labels).astype(np.float64)
+        return np.asarray((self.columns.predicted == self.labels).astype(np.float64))
 
     @cached_property
     def error(self) -> NDArray[np.float64]:
@@ -134,7 +134,7 @@ class ClassForecast:
     @cached_property
     def log_loss(self) -> Array:
         """Loss -log p of each label in nats, shape (M,)."""
-        return np.abs(np.log(np.clip(self.columns.chosen, SMALLEST_PROBABILITY, 1.0)))
+        return np.asarray(np.abs(np.log(np.clip(self.columns.chosen, SMALLEST_PROBABILITY, 1.0))))
 
     @cached_property
     def brier_loss(self) -> Array:

@@ -181,7 +181,7 @@ def auroc_difference(
             / (side.positive_weight + atom_weight)
             for side in (first, second)
         )
-        return next(sides) - next(sides)
+        return np.asarray(next(sides) - next(sides))
 
     low = float(np.nanquantile(replicates(int(gap.argmin())), tail(level)))
     high = float(np.nanquantile(replicates(int(gap.argmax())), 1.0 - tail(level)))

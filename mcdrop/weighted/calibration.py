@@ -126,7 +126,7 @@ def combine_bins(sums: BinSums, norm: str) -> FloatArray:
     if norm == "max":
         return np.asarray(sums.gap.max(axis=1))
     if norm == "l2":
-        return np.sqrt((sums.share * sums.gap**2).sum(axis=1))
+        return np.asarray(np.sqrt((sums.share * sums.gap**2).sum(axis=1)))
     return np.asarray((sums.share * sums.gap).sum(axis=1))
 
 
