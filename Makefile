@@ -4,7 +4,7 @@ BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test fuzz lint types docs notebooks check-notebooks bench coverage clean
+.PHONY: help demo test test-oldest fuzz lint types docs notebooks check-notebooks bench coverage clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -17,6 +17,12 @@ test: .venv/.installed ## run the tests and the examples in the docstrings
 
 fuzz: .venv/.installed ## damage files of every format some thousand times, and read them
 	MCDROP_FUZZ=600 $(BIN)/python -m pytest -q tests/fuzz
+
+OLDEST := tests/engine/test_known_answers.py tests/files tests/loading/test_models.py \
+	tests/loading/test_saved.py tests/recalibrate tests/report/test_figures.py tests/test_prediction.py
+
+test-oldest: .venv-oldest/.installed ## run a part of the tests with the oldest versions allowed
+	.venv-oldest/bin/python -m pytest $(OLDEST)
 
 lint: .venv/.installed ## check style and formatting
 	$(BIN)/ruff check .
@@ -48,6 +54,13 @@ clean: ## remove everything that was built, except .venv
 	@echo "Setting up .venv; the first time this takes a few minutes."
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(INSTALL) -e '.[test]'
+	@touch $@
+
+.venv-oldest/.installed: pyproject.toml constraints-oldest.txt
+	@echo "Setting up .venv-oldest; the first time this takes a few minutes."
+	test -x .venv-oldest/bin/python || $(PYTHON) -m venv .venv-oldest
+	.venv-oldest/bin/python -m pip install --quiet --disable-pip-version-check \
+		-c constraints-oldest.txt -e . pytest pytest-timeout hypothesis
 	@touch $@
 
 .venv/.installed-%: .venv/.installed
