@@ -22,7 +22,7 @@ from mcdrop.cli.work import (
     wrap_model,
 )
 from mcdrop.errors import DataError, McdropError
-from mcdrop.evaluation import Evaluation, evaluate
+from mcdrop.evaluation import Evaluation, compare, evaluate
 from mcdrop.loading.saved import read_saved_model
 from mcdrop.report.writing import REPORT
 
@@ -43,9 +43,13 @@ def run(options: Namespace, terminal: Terminal) -> None:
             _write(draft, evaluations, options)
     for name, evaluation in evaluations.items():
         terminal.say(f"{name}\n{evaluation.to_text()}\n")
+    predictions = {name: evaluation.prediction for name, evaluation in evaluations.items()}
+    comparison = compare(predictions, next(iter(evaluations.values())).y_true)
+    terminal.say(comparison.to_text())
     tell(options.output, terminal)
     found = {name: evaluation.to_dict() for name, evaluation in evaluations.items()}
-    terminal.result({"output": str(options.output), "evaluations": found})
+    result = {"evaluations": found, "comparison": comparison.to_dict()}
+    terminal.result({"output": str(options.output)} | result)
 
 
 def name_models(paths: Sequence[Path]) -> list[str]:
@@ -55,7 +59,10 @@ def name_models(paths: Sequence[Path]) -> list[str]:
         DataError: There are fewer than two files, or one is given twice.
     """
     if len(paths) < 2:
-        raise DataError("compare needs at least 2 models, as in mcdrop compare a.keras b.keras.")
+        raise DataError(
+            "compare needs at least 2 models, and the data last, as in mcdrop compare a.keras "
+            "b.keras test.npz."
+        )
     if len({path.resolve() for path in paths}) < len(paths):
         raise DataError("The same model is given twice; compare different ones.")
     names = [path.stem for path in paths]

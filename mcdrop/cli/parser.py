@@ -185,15 +185,13 @@ def _add_compare(commands: Any) -> None:
         commands,
         "compare",
         "compare several models on the same labelled data in one report",
-        "mcdrop compare a.keras b.keras --data test.npz --output comparison",
+        "mcdrop compare a.keras b.keras test.npz --output comparison",
     )
     opt.add(
         parser, "models", metavar=opt.MODEL, type=Path, nargs="+", help="two or more model files"
     )
+    opt.add(parser, "data", metavar=opt.DATA, help=f"labelled data, named last: {opt.DATA_HELP}")
     opt.add_import(parser)
-    opt.add(
-        parser, "--data", metavar=opt.DATA, required=True, help=f"labelled data: {opt.DATA_HELP}"
-    )
     opt.add_output(parser, opt.FOLDER, "folder for index.html and report.json")
     opt.add_class_names(parser)
     opt.add_json(parser)

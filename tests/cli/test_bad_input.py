@@ -206,7 +206,7 @@ def test_a_model_with_several_outputs_asks_for_one(fails, shelf):
 
 
 def test_compare_needs_different_models(fails, shelf):
-    rest = ["--data", shelf / "data.npz", "--output", "out"]
+    rest = [shelf / "data.npz", "--output", "out"]
     model = shelf / "model.keras"
     assert "needs at least 2 models" in fails("compare", model, *rest)
     assert "same model is given twice" in fails("compare", model, model, *rest)
@@ -214,7 +214,7 @@ def test_compare_needs_different_models(fails, shelf):
 
 def test_compare_names_the_model_that_does_not_fit_the_data(fails, shelf):
     arguments = ["compare", shelf / "model.keras", shelf / "regression.keras"]
-    line = fails(*arguments, "--data", shelf / "data.npz", "--output", "out", "--samples", 2)
+    line = fails(*arguments, shelf / "data.npz", "--output", "out", "--samples", 2)
     assert line.startswith("mcdrop: error: regression: The input of ")
 
 
@@ -224,7 +224,7 @@ def test_compare_needs_models_of_the_same_classes(fails, shelf, tmp_path_factory
     model = [keras.Input((4, 4, 1)), layers.Flatten(), layers.Dropout(0.5), layers.Dense(5)]
     path = tmp_path_factory.mktemp("five") / "five.keras"
     keras.Sequential([*model, layers.Softmax()]).save(path)
-    arguments = ["compare", shelf / "model.keras", path, "--data", saved(X, Y), "--output", "out"]
+    arguments = ["compare", shelf / "model.keras", path, saved(X, Y), "--output", "out"]
     line = fails(*arguments, "--samples", 2)
     assert "different outputs (model: 3, five: 5)" in line
 

@@ -16,7 +16,7 @@ from mcdrop.cli.parser import build_parser
 
 COMMANDS = (
     *("inspect", "report", "predict", "calibrate", "compare"),
-    *("study", "export", "demo", "completion"),
+    *("convert", "study", "export", "demo", "completion"),
 )
 
 

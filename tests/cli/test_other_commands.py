@@ -22,10 +22,16 @@ def test_inspect_lists_what_samples(run, shelf):
 
 def test_compare_sets_models_side_by_side(run, shelf, tmp_path):
     models = [shelf / "model.keras", shelf / "other.keras"]
-    arguments = ["compare", *models, "--data", shelf / "data.npz", "--output", "out"]
+    arguments = ["compare", *models, shelf / "data.npz", "--output", "out"]
     status, out, err = run(*arguments, "--samples", 4, "--json")
     assert status == 0, err
-    assert set(json.loads(out)["evaluations"]) == {"model", "other"}
+    found = json.loads(out)
+    assert set(found["evaluations"]) == {"model", "other"}
+    accuracy = next(m for m in found["comparison"]["metrics"] if m["name"] == "accuracy")
+    values = [found["evaluations"][name]["metrics"] for name in ("other", "model")]
+    other, model = (next(m for m in v if m["name"] == "accuracy") for v in values)
+    expected = other["monte_carlo"]["value"] - model["monte_carlo"]["value"]
+    assert accuracy["differences"]["other"]["value"] == pytest.approx(expected)
     page = (tmp_path / "out" / "index.html").read_text(encoding="utf-8")
     assert "other" in page
 
