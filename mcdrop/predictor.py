@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from keras import tree
 
 from mcdrop._checks import check_choice, check_count, check_number
 from mcdrop.engine import describe, nonfinite
@@ -134,13 +133,18 @@ class MCDropout:
 
     @property
     def share_run_once(self) -> float:
-        """Share of the model that runs once, not T times, by multiply-accumulates, in [0, 1]."""
-        structure = tree.map_structure(lambda _: 0, describe.input_structure(self._model))
-        return self._samplers[0].cut(structure).share_run_once
+        """Share of the model that runs once, not T times, by multiply-accumulates, in [0, 1].
+
+        NaN for a model that declares no input shapes and has seen no data.
+        """
+        program = self._samplers[0].audited_program(self._model)
+        return float("nan") if program is None else program.share_run_once
 
     def summary(self) -> str:
         """Returns the audit: what samples, what stays off and why, and what runs only once."""
-        return describe.summary(self._model, self.stochastic_layers, self.share_run_once)
+        program = self._samplers[0].audited_program(self._model)
+        notes = () if program is None else program.notes
+        return describe.summary(self._model, self.stochastic_layers, self.share_run_once, notes)
 
     def _repr_html_(self) -> str:
         """Returns the audit as a notebook shows it."""

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import keras
-from keras.src.layers.rnn.dropout_rnn_cell import DropoutRNNCell
 
 from mcdrop.engine.functional import is_plain
+from mcdrop.engine.private_keras import draws_masks
 from mcdrop.engine.randomness import describe_unknown
 from mcdrop.errors import DataError, ModelError
 
@@ -248,7 +248,7 @@ def _dropout_kind(layer: Layer, parent: Layer) -> str:
 def _describe_recurrent(layer: Layer, parent: Layer) -> tuple[str, float, str] | None:
     if isinstance(layer, keras.layers.RNN):
         cells = recurrent_cells(layer)
-    elif isinstance(layer, DropoutRNNCell) and not isinstance(
+    elif draws_masks(layer) and not isinstance(
         parent, (keras.layers.RNN, keras.layers.StackedRNNCells)
     ):
         cells = [layer]
@@ -265,11 +265,11 @@ def _describe_recurrent(layer: Layer, parent: Layer) -> tuple[str, float, str] |
 
 def recurrent_cells(layer: Layer) -> list[Layer]:
     """Returns the cells of an RNN layer that draw dropout masks; a cell is its own only cell."""
-    if isinstance(layer, DropoutRNNCell):
+    if draws_masks(layer):
         return [layer]
     cell = getattr(layer, "cell", None)
     cells = cell.cells if isinstance(cell, keras.layers.StackedRNNCells) else [cell]
-    return [cell for cell in cells if isinstance(cell, DropoutRNNCell)]
+    return [cell for cell in cells if draws_masks(cell)]
 
 
 def _as_rate(value: Any) -> float:

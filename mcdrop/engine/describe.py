@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from html import escape
 from typing import Any
 
+import keras
 import tensorflow as tf
 from keras import tree
 
@@ -48,6 +49,24 @@ def output_names(model: Any) -> tuple[str, ...]:
     if not is_plain(model):
         return ()
     return tuple(tasks.output_names(model, graph_of(model)._outputs_struct))
+
+
+def declared_inputs(model: Any) -> tuple[list[tf.TensorSpec], Any] | None:
+    """Returns specs of the flat inputs that a model is known to take, and how it nests them.
+
+    None when it does not say: a subclassed model that was built by a call may know its shapes.
+    """
+    structure = input_structure(model)
+    tensors = tree.flatten(structure)
+    if tensors and all(isinstance(tensor, keras.KerasTensor) for tensor in tensors):
+        specs = [tf.TensorSpec([None, *tensor.shape[1:]], tensor.dtype) for tensor in tensors]
+        return specs, tree.map_structure(lambda _: 0, structure)
+    shapes = list((getattr(model, "_build_shapes_dict", None) or {}).values())
+    if len(shapes) != 1 or not isinstance(shapes[0], (tuple, list)) or not shapes[0]:
+        return None
+    if not all(size is None or isinstance(size, int) for size in shapes[0]):
+        return None
+    return [tf.TensorSpec([None, *shapes[0][1:]], model.input_dtype)], 0
 
 
 def reads_float64(model: Any) -> bool:
@@ -108,8 +127,20 @@ def _by_name(struct: Any, inputs: Inputs) -> tuple[list[Any], list[Any]]:
     return [named[name] for name in flat], [arrays[name] for name in flat]
 
 
-def summary(model: Any, layers: Sequence[StochasticLayer], share_run_once: float) -> str:
-    """Returns the audit as text."""
+def summary(
+    model: Any,
+    layers: Sequence[StochasticLayer],
+    share_run_once: float,
+    notes: Sequence[str] = (),
+) -> str:
+    """Returns the audit as text.
+
+    Args:
+        model: The model.
+        layers: Its stochastic layers.
+        share_run_once: Share of its arithmetic that runs once; NaN when that is not known yet.
+        notes: What was found when it was traced.
+    """
     rows = _audit_rows(layers)
     widths = [max(len(row[column]) for row in rows) for column in range(4)]
     lines = [
@@ -117,13 +148,18 @@ def summary(model: Any, layers: Sequence[StochasticLayer], share_run_once: float
         for row in rows
     ]
     lines.insert(1, "  ".join(["-" * width for width in [*widths, 3]]))
-    return "\n".join([*_audit_lines(model, layers, share_run_once), "", *lines])
+    return "\n".join([*_audit_lines(model, layers, share_run_once, notes), "", *lines])
 
 
-def summary_html(model: Any, layers: Sequence[StochasticLayer], share_run_once: float) -> str:
+def summary_html(
+    model: Any,
+    layers: Sequence[StochasticLayer],
+    share_run_once: float,
+    notes: Sequence[str] = (),
+) -> str:
     """Returns the audit as HTML for a notebook; names are escaped."""
     head, *rows = [[escape(cell) for cell in row] for row in _audit_rows(layers)]
-    said = "<br>".join(map(escape, _audit_lines(model, layers, share_run_once)))
+    said = "<br>".join(map(escape, _audit_lines(model, layers, share_run_once, notes)))
     heads = "".join(f"<th scope='col'>{cell}</th>" for cell in head)
     body = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows)
     table = f"<table><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table>"
@@ -140,16 +176,18 @@ def _audit_rows(layers: Sequence[StochasticLayer]) -> list[tuple[str, str, str, 
     return rows
 
 
-def _audit_lines(model: Any, layers: Sequence[StochasticLayer], share_run_once: float) -> list[str]:
+def _audit_lines(
+    model: Any, layers: Sequence[StochasticLayer], share_run_once: float, notes: Sequence[str]
+) -> list[str]:
     """Returns what stands above the rows: how many sample, and what runs only once."""
     sampled = sum(info.selected for info in layers)
     eligible = sum(info.kind not in NEVER_CHOSEN for info in layers)
     head = f"{model.name}: {sampled} of {eligible} stochastic layers sample."
-    if is_plain(model):
+    if share_run_once == share_run_once:
         once = f"About {_percent(share_run_once)} of its multiply-accumulates run only once."
     else:
-        once = "It has a call of its own, so all of it runs in every pass."
-    return [head, once, *_inference_line(model)]
+        once = "It declares no shapes; how much of it runs once is known when it saw data."
+    return [head, once, *_inference_line(model), *notes]
 
 
 @contextmanager

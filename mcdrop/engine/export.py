@@ -12,9 +12,9 @@ from keras import tree
 
 from mcdrop.engine.describe import input_structure, model_errors
 from mcdrop.engine.masks import split_seed
+from mcdrop.engine.program import Program
 from mcdrop.engine.sampling import Sampler
 from mcdrop.engine.tasks import Asked, OutputTask, resolve
-from mcdrop.engine.tracing import Program
 from mcdrop.errors import DataError, ModelError
 from mcdrop.files import Kind, claim
 from mcdrop.prediction import CLASS_TASKS
@@ -48,7 +48,7 @@ def _make_archive(model: Any, sampler: Sampler, asked: Asked, num_samples: int, 
     names, specs, structure = _signature(model)
     with model_errors("The model fails while it is traced"):
         program = sampler.portable_program(specs, structure)
-    outputs = program.pack([0] * len(program.begin.structured_outputs[1]))
+    outputs = program.pack([0] * len(program.output_specs))
     tasks = resolve(model, asked, outputs)
     if len(tasks) != 1:
         raise ModelError(
@@ -129,13 +129,10 @@ def _one_by_one(
     run: Callable[[Tensor], list[Tensor]], numbers: Tensor, program: Program
 ) -> list[Tensor]:
     """Runs passes in a loop, for models whose steps hold one pass."""
-    signature = [
-        tf.TensorSpec(output.shape[1:], output.dtype) for output in program.run.structured_outputs
-    ]
     outputs: list[Tensor] = tf.map_fn(
         lambda number: [output[0] for output in run(number[None])],
         numbers,
-        fn_output_signature=signature,
+        fn_output_signature=program.output_specs,
     )
     return outputs
 

@@ -4,10 +4,15 @@ With one mask a pass for all examples, (mask * x) W = x (mask * W). Masking the 
 as much as one example, and the kernels of several passes side by side make one large matrix
 product that reads the inputs once. Where the outputs are dropped too, the columns of dropped
 units are left out of the product.
+
+It is done while the model is traced: a Dense layer that is given what dropout made of a tensor
+of the prefix multiplies that tensor by the masked kernel. The masked activations, and a product
+with all columns, are then read by nothing and are cut away.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,9 +21,9 @@ import tensorflow as tf
 
 from mcdrop.engine import masks
 from mcdrop.engine.audit import Leaf
-from mcdrop.engine.graph import Cut, Flattened, Step
-from mcdrop.engine.redirect import Draws
+from mcdrop.engine.redirect import Draws, Dropped
 
+Layer = Any
 Tensor = Any
 
 NARROWING = 4
@@ -35,103 +40,131 @@ _ELEMENTWISE = frozenset(
 
 
 @dataclass(frozen=True)
-class Fold:
-    """A selected Dropout whose only use is, through Flatten layers, the input of a Dense.
+class _Product:
+    """A Dense layer that was given dropped inputs: what makes its outputs.
 
     Attributes:
-        leaf: The dropout.
-        source: Reference of the frontier tensor it drops.
-        following: A selected dropout that is the only use of the Dense, None if there is none.
-        target: Reference of what the fold makes: the output of the Dense or of `following`.
-        skipped: Indices of the steps that need not run: the dropouts and the Flatten layers.
+        dense: The layer, or its copy in another data type.
+        inputs: How its inputs were dropped.
     """
 
-    leaf: Leaf
-    source: int
-    following: Leaf | None
-    target: int
-    skipped: frozenset[int]
+    dense: Layer
+    inputs: Dropped
 
 
-def find_folds(
-    flattened: Flattened, cut: Cut, leaves: tuple[Leaf, ...], *, static: bool
-) -> dict[int, Fold]:
-    """Returns the foldable dropouts by the index of their Dense step.
+class Folding:
+    """The folds of one trace.
 
     Args:
-        flattened: The model.
-        cut: Where it is cut.
-        leaves: Its stochastic layers.
+        leaves: The stochastic layers.
         static: Only shapes that do not depend on the masks, so no dropped columns.
+
+    Attributes:
+        used: Whether there is a fold.
     """
-    dropouts = {
-        id(leaf.layer): leaf
-        for leaf in leaves
-        if leaf.info.selected and _is_plain_dropout(leaf.layer, leaf)
-    }
-    folds = {}
-    for index, step in cut.suffix:
-        leaf = dropouts.get(id(step.operation))
-        if leaf is None or len(step.inputs) != 1 or step.inputs[0] not in cut.frontier:
-            continue
-        skipped, user = _next_dense(index, step, flattened, cut)
-        if user is None:
-            continue
-        dense_index, dense = user
-        target, following = dense.outputs[0], None
-        after = None if static else _only_user(dense, flattened, cut)
-        dropout = None if after is None else dropouts.get(id(after[1].operation))
-        if after is not None and dropout and _saves_columns(dense.operation, dropout):
-            skipped.append(after[0])
-            target, following = after[1].outputs[0], dropout
-        folds[dense_index] = Fold(leaf, step.inputs[0], following, target, frozenset(skipped))
-    return folds
+
+    def __init__(self, leaves: tuple[Leaf, ...], *, static: bool) -> None:
+        self.used = False
+        self._static = static
+        self._plain = {
+            id(leaf.layer): leaf
+            for leaf in leaves
+            if leaf.info.selected and _is_plain_dropout(leaf.layer, leaf)
+        }
+        # By `id` of the tensor, which is kept so that the id stays its own.
+        self._dropped: dict[int, tuple[Tensor, Dropped]] = {}
+        self._products: dict[int, tuple[Tensor, _Product]] = {}
+
+    def call(
+        self,
+        layer: Layer,
+        copy: Layer,
+        draws: Draws,
+        args: tuple[Any, ...],
+        run: Callable[[], Any],
+    ) -> Any:
+        """Returns what a layer makes of its inputs, by a fold where there is one.
+
+        Args:
+            layer: The layer.
+            copy: Its copy to compute with.
+            draws: The noise of the trace.
+            args: Its positional arguments.
+            run: Calls it as it is.
+        """
+        inputs = args[0] if len(args) == 1 else None
+        if id(layer) in self._plain:
+            return self._drop(self._plain[id(layer)], inputs, draws, run)
+        dropped = self._dropped.get(id(inputs))
+        if dropped is None:
+            return run()
+        if _is_flatten(layer):
+            outputs = run()
+            self._dropped[id(outputs)] = outputs, dropped[1]
+            return outputs
+        if inputs.shape.rank != 2 or not _is_narrow_dense(layer):
+            return run()
+        product = _Product(copy, dropped[1])
+        outputs = _multiply(product, None, draws)
+        self.used = True
+        self._products[id(outputs)] = outputs, product
+        return outputs
+
+    def _drop(self, leaf: Leaf, inputs: Any, draws: Draws, run: Callable[[], Any]) -> Any:
+        """Runs a dropout, on the columns of the product before it if that pays."""
+        product = self._products.get(id(inputs))
+        if product is not None and not self._static and _saves_columns(product[1].dense, leaf):
+            return _multiply(product[1], leaf, draws)
+        outputs = run()
+        dropped = draws.dropped.get(id(outputs))
+        if dropped is not None:
+            self._dropped[id(outputs)] = outputs, dropped[1]
+        return outputs
 
 
-def run_fold(fold: Fold, dense: Any, inputs: Tensor, draws: Draws, rows: masks.Rows) -> Tensor:
+def _multiply(product: _Product, following: Leaf | None, draws: Draws) -> Tensor:
     """Returns what the Dense layer, and the dropout after it, make of the dropped inputs.
 
     Args:
-        fold: The fold.
-        dense: The Dense layer, or its copy in another data type.
-        inputs: The frontier tensor before the dropout, shape (E, ...).
-        draws: The noise of the trace.
-        rows: Its rows, which share masks.
+        product: The layer, and its inputs before the dropout, shape (E, ...).
+        following: The dropout after it, if columns are to be left out.
+        draws: The noise of the trace, which shares masks.
 
     Returns:
         Tensor of shape (F * E, units).
     """
+    dense, inputs = product.dense, product.inputs.source
     units_in, units_out = dense.kernel.shape
-    keep, scale = _draw(fold.leaf, units_in, draws, rows)
+    before = product.inputs
+    keep = masks.keep_mask(before.rate, units_in, before.stream, before.rows)[:, 0]
     num_passes, num_examples = tf.shape(keep)[0], tf.shape(inputs)[0]
     columns = tf.range(num_passes * units_out)
     kept = None
-    if fold.following is not None:
-        kept, scale_after = _draw(fold.following, units_out, draws, rows)
+    if following is not None:
+        with draws.owned_by(following.ordinal):
+            rate, rows = following.info.rate, draws.rows
+            kept = masks.keep_mask(rate, units_out, draws.stream(), rows)[:, 0]
         columns = tf.boolean_mask(columns, tf.reshape(kept, [-1]))
     passes, units = columns // units_out, columns % units_out
     kernel = tf.cast(tf.transpose(dense.kernel), dense.compute_dtype)
     zero = tf.zeros((), kernel.dtype)
-    kernel = tf.gather(kernel * tf.cast(scale, kernel.dtype), units)
+    kernel = tf.gather(kernel * tf.cast(_scale(before.rate), kernel.dtype), units)
     kernel = tf.where(tf.gather(keep, passes), kernel, zero)
     flat = tf.reshape(tf.cast(inputs, kernel.dtype), [-1, units_in])
     outputs = tf.matmul(flat, kernel, transpose_b=True)
     if dense.bias is not None:
         outputs += tf.gather(tf.cast(tf.convert_to_tensor(dense.bias), kernel.dtype), units)
     if kept is not None:
-        outputs = dense.activation(outputs) * tf.cast(scale_after, kernel.dtype)
+        outputs = dense.activation(outputs) * tf.cast(_scale(rate), kernel.dtype)
         outputs = _spread(outputs, tf.reshape(kept, [-1]))
     by_pass = tf.reshape(outputs, [num_examples, num_passes, units_out])
     outputs = tf.reshape(tf.transpose(by_pass, [1, 0, 2]), [-1, units_out])
     return outputs if kept is not None else dense.activation(outputs)
 
 
-def _draw(leaf: Leaf, units: int, draws: Draws, rows: masks.Rows) -> tuple[Tensor, float]:
-    """Returns which units a dropout keeps, shape (F, units), and what it multiplies them by."""
-    rate = leaf.info.rate
-    with draws.owned_by(leaf.ordinal):
-        keep = masks.keep_mask(rate, units, draws.stream(), rows)[:, 0]
-    return keep, 1.0 / (1.0 - masks.Bernoulli.of_rate(rate).rate)
+def _scale(rate: float) -> float:
+    """Returns what a dropout multiplies the units by that it keeps."""
+    return 1.0 / (1.0 - masks.Bernoulli.of_rate(rate).rate)
 
 
 def _spread(values: Tensor, kept: Tensor) -> Tensor:
@@ -141,29 +174,8 @@ def _spread(values: Tensor, kept: Tensor) -> Tensor:
     return tf.gather(tf.pad(values, [[0, 0], [0, 1]]), position, axis=1)
 
 
-def _next_dense(
-    index: int, step: Step, flattened: Flattened, cut: Cut
-) -> tuple[list[int], tuple[int, Step] | None]:
-    """Returns the steps from a dropout to a Dense that can be folded, and the Dense if any."""
-    skipped, rank = [index], step.rank
-    user = _only_user(step, flattened, cut)
-    while user is not None and _is_flatten(user[1].operation):
-        skipped.append(user[0])
-        rank = user[1].rank
-        user = _only_user(user[1], flattened, cut)
-    foldable = user is not None and rank == 2 and _is_narrow_dense(user[1].operation)
-    return skipped, user if foldable else None
-
-
-def _only_user(step: Step, flattened: Flattened, cut: Cut) -> tuple[int, Step] | None:
-    """Returns the one step that reads a step's output; None when there are more, or it is kept."""
-    users = [(i, s) for i, s in cut.suffix if set(step.outputs) & set(s.inputs)]
-    kept = set(step.outputs) & set(flattened.outputs)
-    return users[0] if len(users) == 1 and not kept and len(users[0][1].inputs) == 1 else None
-
-
-def _is_plain_dropout(operation: Any, leaf: Leaf) -> bool:
-    plain = type(operation) is keras.layers.Dropout and operation.noise_shape is None
+def _is_plain_dropout(layer: Layer, leaf: Leaf) -> bool:
+    plain = type(layer) is keras.layers.Dropout and layer.noise_shape is None
     return plain and 0.0 < leaf.info.rate < 1.0
 
 
@@ -176,14 +188,14 @@ def _saves_columns(dense: Any, dropout: Leaf) -> bool:
     )
 
 
-def _is_flatten(operation: Any) -> bool:
-    return type(operation) is keras.layers.Flatten and operation.data_format == "channels_last"
+def _is_flatten(layer: Layer) -> bool:
+    return type(layer) is keras.layers.Flatten and layer.data_format == "channels_last"
 
 
-def _is_narrow_dense(operation: Any) -> bool:
+def _is_narrow_dense(layer: Layer) -> bool:
     return (
-        type(operation) is keras.layers.Dense
-        and operation.quantization_mode is None
-        and not operation.lora_enabled
-        and operation.kernel.shape[0] >= NARROWING * operation.kernel.shape[1]
+        type(layer) is keras.layers.Dense
+        and layer.quantization_mode is None
+        and not layer.lora_enabled
+        and layer.kernel.shape[0] >= NARROWING * layer.kernel.shape[1]
     )

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import keras
-from keras.src.models.functional import Functional
+
+from mcdrop.engine.private_keras import Functional
 
 
 def is_plain(model: Any) -> bool:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
-import keras
 import numpy as np
 
 from mcdrop.errors import ModelError
@@ -28,23 +27,37 @@ _RANDOM_PREFIXES = (
     "StatelessParameterizedTruncatedNormal",
 )
 _NOT_RANDOM = ("StatefulPartitionedCall",)
+_CALLING = (
+    "While",
+    "StatelessWhile",
+    "If",
+    "StatelessIf",
+    "Case",
+    "StatelessCase",
+    "PartitionedCall",
+    "StatefulPartitionedCall",
+)
 
 
-def random_steps(graph: Graph, marks: list[tuple[int, int]]) -> set[int]:
-    """Returns the steps that added a TensorFlow random operation to the graph.
-
-    Args:
-        graph: The graph being traced.
-        marks: (step, number of operations after it), in the order of execution.
-    """
-    found: set[int] = set()
-    operations = graph.get_operations()
-    start = 0
-    for step, end in marks:
-        if any(_is_random(operation.type) for operation in operations[start:end]):
-            found.add(step)
-        start = end
-    return found
+def draws_itself(operation: Any) -> bool:
+    """Whether an operation is random by itself, or calls a function of the graph that is."""
+    if _is_random(operation.type):
+        return True
+    if operation.type not in _CALLING:
+        return False
+    library = {f.signature.name: f for f in operation.graph.as_graph_def().library.function}
+    called = [value.func.name for value in operation.node_def.attr.values() if value.func.name]
+    seen: set[str] = set()
+    while called:
+        name = called.pop()
+        if name in seen or name not in library:
+            continue
+        seen.add(name)
+        for node in library[name].node_def:
+            if _is_random(node.op):
+                return True
+            called += [value.func.name for value in node.attr.values() if value.func.name]
+    return False
 
 
 def uncontrolled_random_operations(graph: Graph) -> list[str]:
@@ -63,12 +76,9 @@ def check_no_assignment(*graphs: Graph) -> None:
             )
 
 
-def largest_row(graph: Graph) -> int:
-    """Returns the bytes of the largest tensor of a graph for one row of the batch axis."""
-    sizes = [
-        row_bytes(tensor) for operation in graph.get_operations() for tensor in operation.outputs
-    ]
-    return max(sizes, default=1)
+def largest_row(tensors: Iterable[Any]) -> int:
+    """Returns the bytes of the largest of some tensors for one row of the batch axis."""
+    return max(map(row_bytes, tensors), default=1)
 
 
 def row_bytes(tensor: Any) -> int:
@@ -77,17 +87,6 @@ def row_bytes(tensor: Any) -> int:
     if shape.rank is None or shape.rank == 0 or shape[0] is not None:
         return 0
     return int(np.prod([size or 1 for size in shape[1:]], initial=1)) * max(tensor.dtype.size, 1)
-
-
-def is_keras_dropout(operation: Any) -> bool:
-    """Whether an operation is one of Keras's own dropout layers, its `call` not overridden."""
-    own = (
-        keras.layers.Dropout,
-        keras.layers.SpatialDropout1D,
-        keras.layers.SpatialDropout2D,
-        keras.layers.SpatialDropout3D,
-    )
-    return type(operation) in own
 
 
 def _operation_types(graph: Graph) -> Iterator[str]:

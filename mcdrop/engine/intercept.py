@@ -1,92 +1,189 @@
-"""Switching chosen layers on while a model is traced, and leaving no trace on the model.
+"""Switching chosen layers on while a model is traced.
 
-A layer is switched on by an override of `call` in its instance dictionary for the time of
-one trace, on one thread. The override runs the layer's own `call` with `training=True`, so
-masks, data types, name scopes and every subclass's own code behave as in training.
+A layer is switched on by an override of `call` in the instance dictionary of its copy (see
+`replica`). The override runs the layer's own `call` with `training=True`, so masks, data types,
+name scopes and every subclass's own code behave as in training.
 """
 
 from __future__ import annotations
 
-import operator
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import keras
-from keras.src.backend.common import global_state
+import tensorflow as tf
+from keras import tree
 
 from mcdrop.engine.audit import Leaf, recurrent_cells
+from mcdrop.engine.calls import Calls, Memory
+from mcdrop.engine.folding import Folding
+from mcdrop.engine.functional import is_plain
+from mcdrop.engine.private_keras import takes_training, training_flag
 from mcdrop.engine.redirect import Draws, redirect
+from mcdrop.engine.replica import Replica
+from mcdrop.engine.shadow import can_convert, in_data_type
 
 Layer = Any
-Override = Callable[..., Any]
-Table = dict[tuple[int, str], tuple[Layer, Override]]
-"""Overrides of (id of a layer, name of its method)."""
-
-_MASKS_OF_CELLS = {"_dropout_mask", "_recurrent_dropout_mask"}
+Tensor = Any
+Behaviour = Callable[..., Any]
+"""Runs the bound `call` of a layer, its first argument, on the others."""
 
 LOCK = threading.RLock()
-"""Held while tracing: the overrides, and the functions of `keras.random`, are shared."""
+"""Held while tracing: the functions of `keras.random` are replaced for the process."""
 
 
-@contextmanager
-def stochastic_scope(model: Layer, leaves: tuple[Leaf, ...], draws: Draws) -> Iterator[None]:
-    """Traces inside the block see the selected leaves on, and everything else in inference.
+class Interception:
+    """What happens in place of the `call` of each layer, in one run of a model.
 
-    Nothing of the model is changed when the block ends: variables are read through a
-    StatelessScope, and instance dictionaries are put back as they were.
+    Args:
+        leaves: The stochastic layers.
+        draws: The noise; without rows every layer is in inference.
+        calls: Where the calls are recorded.
+        memory: Calls of an earlier run; None records and recalls nothing.
+        folding: Moves shared masks onto weights; None leaves them on activations.
+        compute_dtype: Data type of the layers that are different in every pass.
+        final: `id`s of the layers that make the model's outputs, which stay as they are.
     """
+
+    def __init__(
+        self,
+        leaves: tuple[Leaf, ...],
+        draws: Draws,
+        calls: Calls,
+        memory: Memory,
+        *,
+        folding: Folding | None = None,
+        compute_dtype: str | None = None,
+        final: frozenset[int] = frozenset(),
+    ) -> None:
+        self._draws = draws
+        self._calls = calls
+        self._memory = memory
+        self._folding = folding
+        self._compute_dtype = compute_dtype
+        self._final = final
+        self._behaviours = _behaviours(leaves, draws)
+        self._selected = {id(leaf.layer) for leaf in leaves if leaf.info.selected}
+
+    @contextmanager
+    def tracing(self, replica: Replica) -> Iterator[None]:
+        """Runs of the replica inside the block see the selected leaves on, and all else off."""
+        for original, copy in replica.layers():
+            copy.__dict__["call"] = self._override(original, copy, copy.call)
+        with LOCK, keras.StatelessScope(), redirect(self._draws):
+            yield
+
+    def _override(self, original: Layer, copy: Layer, call: Callable[..., Any]) -> Any:
+        behaviour = self._behaviours.get(id(original), _as_it_is)
+
+        def overridden(*args: Any, **kwargs: Any) -> Any:
+            def run() -> Any:
+                return self._run(original, copy, behaviour, call, args, kwargs)
+
+            return self._calls.run(original, (args, kwargs), run)
+
+        return overridden
+
+    def _run(
+        self,
+        original: Layer,
+        copy: Layer,
+        behaviour: Behaviour,
+        call: Callable[..., Any],
+        args: Any,
+        kwargs: Any,
+    ) -> Any:
+        if self._draws.rows is None:
+            before = len(self._draws.foreign), len(self._calls.done)
+            outputs = behaviour(copy, call, *args, **kwargs)
+            if len(self._draws.foreign) == before[0]:
+                inside = self._calls.done[before[1] :]
+                self._memory.keep(original, (args, kwargs), outputs, inside)
+            return outputs
+        known = self._memory.recall(original, (args, kwargs))
+        if known is not None:
+            outputs, inside = known
+            self._calls.done.extend(inside)
+            return outputs
+        half = self._half(original, copy, behaviour, args)
+
+        def run() -> Any:
+            if half is None:
+                return behaviour(copy, call, *args, **kwargs)
+            outputs = half(*args, **kwargs)
+            # Code of the user's may mix data types in ways that only Keras' graphs put right.
+            return outputs if is_plain(self._calls.caller) else tf.cast(outputs, tf.float32)
+
+        if self._folding is None:
+            return run()
+        return self._folding.call(original, half or copy, self._draws, args, run)
+
+    def _half(self, original: Layer, copy: Layer, behaviour: Behaviour, args: Any) -> Layer | None:
+        """Returns a copy that computes in half precision; None for a layer that must not."""
+        if self._compute_dtype is None or id(original) in self._final or not can_convert(copy):
+            return None
+        random = id(original) in self._selected or any(
+            tf.is_tensor(value) and self._draws.is_random(value) for value in tree.flatten(args)
+        )
+        if not random:
+            return None
+        half = in_data_type(copy, self._compute_dtype)
+        call = type(copy).call.__get__(half)
+        half.__dict__["call"] = lambda *args, **kwargs: behaviour(half, call, *args, **kwargs)
+        return half
+
+
+def _behaviours(leaves: tuple[Leaf, ...], draws: Draws) -> dict[int, Behaviour]:
+    """Returns what each layer does other than its own `call`, by the `id` of the layer."""
     on = draws.rows is not None
-    table: Table = {}
+    table: dict[int, Behaviour] = {}
     for leaf in leaves:
         if on and leaf.info.selected:
-            table[id(leaf.layer), "call"] = leaf.layer, _switched_on(leaf, draws)
             for child in leaf.layer._flatten_layers(include_self=False):
-                table.setdefault((id(child), "call"), (child, _switched_off))
+                table.setdefault(id(child), _switched_off)
         elif leaf.info.kind == "rnn":
-            table[id(leaf.layer), "call"] = leaf.layer, _muted(draws)
+            table[id(leaf.layer)] = _muted(draws)
     for leaf in leaves:
-        # A selected leaf inside another keeps its own override.
+        # A selected leaf inside another keeps its own.
         if on and leaf.info.selected:
-            table[id(leaf.layer), "call"] = leaf.layer, _switched_on(leaf, draws)
-    for layer in model._flatten_layers():
-        for cell in recurrent_cells(layer):
-            table.update(_own_masks(cell))
-    with LOCK, _preserved(model), keras.StatelessScope(), redirect(draws), _overridden(table):
-        yield
+            table[id(leaf.layer)] = _switched_on(leaf, draws)
+    return table
 
 
-def _switched_on(leaf: Leaf, draws: Draws) -> Override:
-    def call(layer: Layer, original: Override, *args: Any, **kwargs: Any) -> Any:
-        if _takes_training(layer):
+def _as_it_is(layer: Layer, call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    return call(*args, **kwargs)
+
+
+def _switched_on(leaf: Leaf, draws: Draws) -> Behaviour:
+    def run(layer: Layer, call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        if takes_training(layer):
             kwargs["training"] = True
         if leaf.info.kind == "rnn":
             _forget_masks(layer)
-        with draws.owned_by(leaf.ordinal), _training_flag(True):
-            return original(*args, **kwargs)
+        with draws.owned_by(leaf.ordinal), training_flag(True):
+            return call(*args, **kwargs)
 
-    return call
+    return run
 
 
-def _muted(draws: Draws) -> Override:
-    def call(layer: Layer, original: Override, *args: Any, **kwargs: Any) -> Any:
+def _muted(draws: Draws) -> Behaviour:
+    """An RNN draws masks in inference too, and does not use them."""
+
+    def run(layer: Layer, call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         _forget_masks(layer)
         with draws.mute():
-            return original(*args, **kwargs)
+            return call(*args, **kwargs)
 
-    return call
+    return run
 
 
-def _switched_off(layer: Layer, original: Override, *args: Any, **kwargs: Any) -> Any:
-    if _takes_training(layer) and not _is_cell_of_recurrent(layer):
+def _switched_off(layer: Layer, call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    if takes_training(layer) and not _is_cell_of_recurrent(layer):
         kwargs["training"] = False
-    with _training_flag(kwargs.get("training", False)):
-        return original(*args, **kwargs)
-
-
-def _takes_training(layer: Layer) -> bool:
-    return bool(layer._call_has_training_arg)
+    with training_flag(kwargs.get("training", False)):
+        return call(*args, **kwargs)
 
 
 def _is_cell_of_recurrent(layer: Layer) -> bool:
@@ -95,104 +192,7 @@ def _is_cell_of_recurrent(layer: Layer) -> bool:
 
 
 def _forget_masks(layer: Layer) -> None:
-    """Drops masks left by a call that failed, or that was made on a cell without an RNN."""
+    """Drops the masks of a call before: a cell that is called without an RNN keeps them."""
     for cell in recurrent_cells(layer):
         cell.reset_dropout_mask()
         cell.reset_recurrent_dropout_mask()
-
-
-def _own_masks(cell: Layer) -> Table:
-    """Keeps a cell's masks here; on the cell, another thread that calls it would meet them."""
-    held: dict[str, Any] = {}
-
-    def get(name: str) -> Override:
-        def masks(cell: Layer, _: Override, step_input: Any) -> Any:
-            rate = getattr(cell, name)
-            if name not in held and rate > 0:
-                held[name] = cell._create_dropout_mask(step_input, rate)
-            return held.get(name)
-
-        return masks
-
-    def reset(name: str) -> Override:
-        return lambda *_: held.pop(name, None)
-
-    return {
-        (id(cell), f"{verb}_{name}_mask"): (cell, override(name))
-        for verb, override in (("get", get), ("reset", reset))
-        for name in ("dropout", "recurrent_dropout")
-    }
-
-
-@contextmanager
-def _training_flag(value: bool) -> Iterator[None]:
-    """Sets the `training` of the surrounding call and restores it: Keras itself does not."""
-    context = global_state.get_global_attribute("current_call_ctx")
-    if context is None:
-        yield
-        return
-    before = context.get_value("training")
-    context.set_value("training", value)
-    try:
-        yield
-    finally:
-        context.set_value("training", before)
-
-
-@contextmanager
-def _overridden(table: Table) -> Iterator[None]:
-    """Overrides methods of layers for this thread; others still run the original."""
-    thread = threading.get_ident()
-    for (_, name), (layer, override) in table.items():
-        layer.__dict__[name] = _gate(thread, layer, getattr(layer, name), override)
-    yield
-
-
-def _gate(thread: int, layer: Layer, original: Override, override: Override) -> Override:
-    def call(*args: Any, **kwargs: Any) -> Any:
-        if threading.get_ident() != thread:
-            return original(*args, **kwargs)
-        return override(layer, original, *args, **kwargs)
-
-    return call
-
-
-@contextmanager
-def _preserved(model: Layer) -> Iterator[None]:
-    """Puts every instance dictionary of the model's layers back as it was, lists in it too.
-
-    The masks of recurrent cells are left alone: the trace does not use them, and one that
-    another thread is using now must not come back when that thread is done with it.
-    """
-    layers = model._flatten_layers()
-    before = [dict(layer.__dict__) for layer in layers]
-    contents = [
-        (value, list(value) if isinstance(value, list) else dict(value))
-        for attributes in before
-        for value in attributes.values()
-        if isinstance(value, (list, dict))
-    ]
-    try:
-        yield
-    finally:
-        for layer, attributes in zip(layers, before, strict=True):
-            current = layer.__dict__
-            for name in current.keys() - attributes.keys() - _MASKS_OF_CELLS:
-                del current[name]
-            for name in attributes.keys() - _MASKS_OF_CELLS:
-                if current.get(name) is not attributes[name]:
-                    current[name] = attributes[name]
-        for container, content in contents:
-            _restore(container, content)
-
-
-def _restore(container: Any, content: Any) -> None:
-    """Puts back what a list or dict held, past the classes of Keras that track changes."""
-    if isinstance(container, list):
-        if len(container) != len(content) or any(map(operator.is_not, container, content)):
-            list.__setitem__(container, slice(None), content)
-    elif container.keys() != content.keys() or any(
-        container[key] is not content[key] for key in content
-    ):
-        dict.clear(container)
-        dict.update(container, content)

@@ -84,10 +84,11 @@ class Rows:
     Attributes:
         seed: The user's seed as two words, shape (2,), uint32.
         examples: Numbers of the examples, shape (E,), uint32.
-        passes: Numbers of consecutive passes from a multiple of `BLOCK`, shape (F,), uint32.
+        passes: Numbers of consecutive passes, shape (F,), uint32.
         shared: One mask a pass for all examples.
         balanced: Masks are balanced over the passes; the step holds all T of them.
         one_pass: The step holds a single pass, of any number.
+        aligned: The first of several passes has a multiple of `BLOCK` as its number.
         compiled: Whether the generator is compiled by XLA; the bits are the same without.
     """
 
@@ -97,6 +98,7 @@ class Rows:
     shared: bool = False
     balanced: bool = False
     one_pass: bool = False
+    aligned: bool = True
     compiled: bool = True
 
     @property
@@ -190,7 +192,9 @@ def _generator(rows: Rows) -> Callable[..., Tensor]:
     """Returns the function that draws the masks of these rows."""
     if rows.balanced:
         return _balanced_keep
-    return _keep_one_pass if rows.one_pass else _keep
+    if rows.one_pass:
+        return _keep_one_pass
+    return _keep if rows.aligned else _keep_from_anywhere
 
 
 def _keep_one_pass(
@@ -221,6 +225,24 @@ def _keep(
     field = tf.bitwise.bitwise_and(field, _u32(2**law.bits - 1))
     shape = [num_blocks * per_word, tf.shape(counters)[0], units]
     return tf.reshape(field, shape)[:num_passes] >= _u32(law.threshold)
+
+
+def _keep_from_anywhere(
+    law: Bernoulli, seed: Tensor, counters: Tensor, passes: Tensor, units: Any, stream: int
+) -> Tensor:
+    """Returns the masks that `_keep` draws, for consecutive passes from any number on.
+
+    It draws from the multiple of `BLOCK` before the first pass on, and one block more than needed
+    at most: XLA must know the number of passes without their numbers.
+    """
+    num_passes = tf.shape(passes)[0]
+    offset = passes[0] % _u32(law.passes_per_word)
+    drawn = num_passes + law.passes_per_word - 1
+    numbers = passes[0] - offset + tf.cast(tf.range(drawn), tf.uint32)
+    kept = _keep(law, seed, counters, numbers, units, stream)
+    start = tf.stack([tf.cast(offset, tf.int32), 0, 0])
+    size = tf.stack([num_passes, tf.shape(kept)[1], tf.shape(kept)[2]])
+    return tf.slice(kept, start, size)
 
 
 def _balanced_keep(

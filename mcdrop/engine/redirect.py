@@ -15,15 +15,15 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
-from keras.src.backend.tensorflow import random as backend_random
 
 from mcdrop.engine import masks
 from mcdrop.engine.masks import Rows
+from mcdrop.engine.private_keras import backend_random
 from mcdrop.errors import ModelError
 
 Tensor = Any
@@ -32,61 +32,108 @@ _FOREIGN = 0xFFF
 _UNSUPPORTED = ("beta", "binomial", "gamma", "shuffle")
 
 
-@dataclass
+@dataclass(frozen=True)
+class Place:
+    """Where noise enters the traced model: one call of a layer that samples.
+
+    Attributes:
+        ordinal: Ordinal of the layer, -1 for a draw that no selected layer asked for.
+        passes: The numbers of the passes, as this place alone reads them.
+    """
+
+    ordinal: int
+    passes: Tensor
+
+
+@dataclass(frozen=True)
+class Dropped:
+    """How a tensor was made by dropout from one that is the same in every pass.
+
+    Attributes:
+        source: The tensor before it, one row an example.
+        rate: Its rate.
+        stream: The constant that names the draw.
+        rows: The rows it drew for.
+    """
+
+    source: Tensor
+    rate: float
+    stream: int
+    rows: Rows
+
+
 class Draws:
     """The noise of one trace, and a record of who drew it.
 
-    Attributes:
+    Args:
         rows: Passes and examples of the batch; None gives every draw its mean instead, which
             is what the deterministic prediction of an always-on layer is.
+        is_random: Whether a tensor depends on a draw.
+        who: Returns the path of the layer that runs right now.
+        barred: Names of tensors that hold other rows than one an example, see `cutting`.
+
+    Attributes:
         owner: Ordinal of the layer that is switched on right now; None outside of one.
-        muted: Inside a layer that draws masks even in inference and ignores them.
-        step: Index of the graph step being executed, for finding always-on layers.
-        repeat: The inputs of the next dropout stand for every pass, see `masks.drop`.
         calls: How often each owner was called.
-        foreign: Steps in which something drew noise that no selected layer asked for.
+        places: Where noise entered, in order of execution.
+        sources: Tensors before a dropout that are the same in every pass: they enter the passes
+            with one row an example, and leave the dropout with one for every pass too.
+        dropped: What dropout made of such a source, by `id` of the tensor.
+        foreign: Paths of the layers of draws that no selected layer asked for.
         single_pass: Something drew noise for no particular example.
         drew: Something drew noise that was not muted.
         refusal: The error raised for a draw that cannot be made reproducible.
     """
 
-    rows: Rows | None
-    owner: int | None = None
-    muted: bool = False
-    step: int | None = None
-    repeat: bool = False
-    calls: Counter[int] = field(default_factory=Counter)
-    foreign: list[int | None] = field(default_factory=list)
-    single_pass: bool = False
-    drew: bool = False
-    refusal: ModelError | None = None
-    _drawn: int = 0
+    def __init__(
+        self,
+        rows: Rows | None,
+        is_random: Callable[[Tensor], bool] = lambda _: True,
+        who: Callable[[], str] = lambda: "",
+        barred: frozenset[str] = frozenset(),
+    ) -> None:
+        self.rows = rows
+        self.owner: int | None = None
+        self.calls: Counter[int] = Counter()
+        self.places: list[Place] = []
+        self.sources: dict[int, Tensor] = {}
+        self.dropped: dict[int, tuple[Tensor, Dropped]] = {}
+        self.foreign: list[str] = []
+        self.single_pass = False
+        self.drew = False
+        self.refusal: ModelError | None = None
+        self._graph = tf.compat.v1.get_default_graph()
+        self.is_random = is_random
+        self._who = who
+        self._barred = barred
+        self._muted = False
+        self._drawn = 0
 
     @contextmanager
     def owned_by(self, ordinal: int) -> Iterator[None]:
         """Attributes the draws inside to one call of the layer with this ordinal."""
-        outer = self.owner, self._drawn
-        self.owner, self._drawn = ordinal, 0
+        outer = self.owner, self._drawn, self.rows
+        self.owner, self._drawn, self.rows = ordinal, 0, self._enter(ordinal)
         try:
             yield
         finally:
             self.calls[ordinal] += 1
-            self.owner, self._drawn = outer
+            self.owner, self._drawn, self.rows = outer
 
     @contextmanager
     def mute(self) -> Iterator[None]:
         """Lets draws inside return their mean unrecorded; the layer does not use them."""
-        outer, self.muted = self.muted, True
+        outer, self._muted = self._muted, True
         try:
             yield
         finally:
-            self.muted = outer
+            self._muted = outer
 
     def stream(self) -> int:
         """Returns the constant that names the next draw: owner, its call, and draw in the call."""
         self.drew = True
         if self.owner is None:
-            self.foreign.append(self.step)
+            self.foreign.append(self._who())
             owner, call, drawn = _FOREIGN, len(self.foreign), 0
         else:
             owner, call, drawn = self.owner, self.calls[self.owner], self._drawn
@@ -95,16 +142,43 @@ class Draws:
 
     def source(self) -> Rows | None:
         """Returns the rows to draw for, or None when the mean is wanted."""
-        if self.muted:
+        if self._muted:
             return None
-        if self.rows is None and self.owner is None:
-            self.foreign.append(self.step)
-        return self.rows
+        if self.owner is not None:
+            return self.rows
+        if self.rows is None:
+            self.foreign.append(self._who())
+            return None
+        return self._enter(-1)
 
     def whole(self, rows: Rows) -> Rows:
         """Returns rows that draw one tensor a pass, for no example in particular."""
         self.single_pass = True
         return replace(rows, examples=tf.zeros((1,), tf.uint32), shared=True, balanced=False)
+
+    def as_source(self, tensor: Tensor, stream: int) -> Tensor | None:
+        """Returns a copy of a tensor that is the same in every pass; None when it is not."""
+        if tensor.graph is not self._graph or self.is_random(tensor):
+            return None
+        name = f"mcdrop_source_{stream}"
+        if any(other.rsplit("/", 1)[-1] == f"{name}:0" for other in self._barred):
+            return None
+        # The copy is read by this dropout alone, so that it can enter the passes as it is while
+        # other readers of the tensor get it once for every pass.
+        source = tf.identity(tensor, name=name)
+        self.sources[id(source)] = source
+        return source
+
+    def _enter(self, ordinal: int) -> Rows | None:
+        """Returns rows whose passes belong to this place of the model alone."""
+        if self.rows is None:
+            return None
+        # In the outermost graph, also where the draw is inside of a loop: places can be told
+        # apart, and stages be given numbers of their own, only there.
+        with self._graph.as_default():
+            place = Place(ordinal, tf.identity(self.rows.passes, name="mcdrop_passes"))
+        self.places.append(place)
+        return replace(self.rows, passes=place.passes)
 
 
 @contextmanager
@@ -166,7 +240,6 @@ def _dropout(
     draws: Draws, inputs: Tensor, rate: float, noise_shape: Any = None, seed: Any = None
 ) -> Tensor:
     rows = draws.source()
-    repeat, draws.repeat = draws.repeat, False
     if rows is None or rate <= 0.0:
         return inputs
     if rate >= 1.0:
@@ -182,9 +255,14 @@ def _dropout(
     if not _is_batch(first):
         rows = replace(rows, shared=True)
     moved = tf.transpose(inputs, order) if order[0] else inputs
-    dropped = masks.drop(moved, rate, units, stream, rows, repeat=repeat)
+    source = draws.as_source(moved, stream)
+    values = moved if source is None else source
+    dropped = masks.drop(values, rate, units, stream, rows, repeat=source is not None)
     back = tf.transpose(dropped, np.argsort(order)) if order[0] else dropped
-    return tf.ensure_shape(back, [_static(size) for size in sizes])
+    result = tf.ensure_shape(back, [_static(size) for size in sizes])
+    if source is not None:
+        draws.dropped[id(result)] = result, Dropped(source, rate, stream, rows)
+    return result
 
 
 def _uniform(

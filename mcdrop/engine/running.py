@@ -19,10 +19,10 @@ from mcdrop.engine.audit import Leaf
 from mcdrop.engine.inputs import Batch, Inputs
 from mcdrop.engine.masks import BLOCK
 from mcdrop.engine.nonfinite import Watch
+from mcdrop.engine.program import Program
 from mcdrop.engine.progress import Progress, showing
 from mcdrop.engine.sampling import Chunk, Sampler
 from mcdrop.engine.tasks import Asked, OutputTask, resolve
-from mcdrop.engine.tracing import Program
 from mcdrop.errors import ModelError
 from mcdrop.prediction import Prediction, mark_dropped
 from mcdrop.stopping import TwoLooks
@@ -102,7 +102,7 @@ class Run:
         self, asked: Asked, options: Options, progress: Progress
     ) -> Iterator[dict[str, Prediction]]:
         """Yields the predictions of one batch after the other, by output name."""
-        structure = self.pack([0] * len(self._program.begin.structured_outputs[1]))
+        structure = self.pack([0] * len(self._program.output_specs))
         tasks = resolve(self._model, asked, structure)
 
         def bound(worker: _Worker) -> Callable[[Batch], list[dict[str, Prediction]]]:

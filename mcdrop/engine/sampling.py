@@ -11,11 +11,12 @@ import tensorflow as tf
 from keras import tree
 from numpy.typing import NDArray
 
+from mcdrop.engine import describe
 from mcdrop.engine.audit import Leaf
-from mcdrop.engine.graph import Cut, cut, flatten, stochastic_steps
 from mcdrop.engine.intercept import LOCK
 from mcdrop.engine.masks import BLOCK, split_seed
-from mcdrop.engine.tracing import Program, Settings, compile_program
+from mcdrop.engine.program import Program, compile_program
+from mcdrop.engine.tracing import Settings
 from mcdrop.errors import ModelError
 
 Tensor = Any
@@ -53,8 +54,8 @@ class Sampler:
         self._model = model
         self._leaves = leaves
         self._device = device
-        self._selected = {id(leaf.layer) for leaf in leaves if leaf.info.selected}
         self._programs: dict[Any, Program] = {}
+        self._audited: Program | None = None
         self._folded_width = _FOLDED_WIDTH
         self._slice_bytes = (
             _GPU_SLICE_BYTES if tf.config.list_physical_devices("GPU") else _CPU_SLICE_BYTES
@@ -72,14 +73,25 @@ class Sampler:
                 specs = [tf.TensorSpec([None, *x.shape[1:]], x.dtype) for x in inputs]
                 with tf.device(self._device):
                     self._programs[key] = compile_program(
-                        self._model, self._leaves, self.settings, specs, structure
+                        self._model, self._leaves, self.settings, specs, structure, inputs
                     )
             return self._programs[key]
 
-    def cut(self, structure: Any) -> Cut:
-        """Returns how the model is cut, for the audit; nothing is traced."""
-        flattened = flatten(self._model, self._selected, structure)
-        return cut(flattened, stochastic_steps(flattened, self._selected))
+    def audited_program(self, model: Any) -> Program | None:
+        """Returns a program for the audit: of data seen, or of the inputs that a model declares.
+
+        None when neither is there.
+        """
+        with LOCK:
+            if self._programs:
+                return next(iter(self._programs.values()))
+            declared = describe.declared_inputs(model)
+            if self._audited is None and declared is not None:
+                with tf.device(self._device), describe.model_errors("The model fails"):
+                    self._audited = compile_program(
+                        self._model, self._leaves, self.settings, *declared, quiet=True
+                    )
+            return self._audited
 
     def chunk_size(self, program: Program, num_samples: int) -> int:
         """Returns how many examples to hold at once, by what they occupy."""
