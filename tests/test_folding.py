@@ -6,7 +6,7 @@ import pytest
 from keras import layers
 
 from mcdrop import MCDropout
-from mcdrop.engine import folding, tracing
+from mcdrop.engine import folding
 
 
 def flattened_cnn():
@@ -73,7 +73,7 @@ def small_layers_fold_too(monkeypatch):
 
 def sample(model, *, fold, monkeypatch, **options):
     if not fold:
-        monkeypatch.setattr(tracing, "find_folds", lambda *_, **__: {})
+        monkeypatch.setattr(folding, "_is_narrow_dense", lambda _: False)
     mc = MCDropout(model, masks="shared", task="classification", **options)
     shape = model.input_shape[1:]
     x = np.random.default_rng(0).normal(size=(9, *shape)).astype("float32")
@@ -110,13 +110,16 @@ def test_folded_passes_equal_passes_with_masked_activations(build, options, monk
     ("build", "expected"), [(flattened_cnn, True), (sigmoid_units, True), (softmax_units, False)]
 )
 def test_dropped_units_are_left_out_of_the_product_where_they_can_be(build, expected, monkeypatch):
-    found = []
-    find = tracing.find_folds
-    keep = lambda *args, **options: found.append(find(*args, **options)) or found[-1]  # noqa: E731
-    monkeypatch.setattr(tracing, "find_folds", keep)
+    followed = []
+    multiply = folding._multiply
+
+    def keep(product, following, draws):
+        followed.append(following is not None)
+        return multiply(product, following, draws)
+
+    monkeypatch.setattr(folding, "_multiply", keep)
     sample(keras.Sequential(build()), fold=True, monkeypatch=monkeypatch)
-    (fold,) = found[-1].values()
-    assert (fold.following is not None) == expected
+    assert any(followed) == expected
 
 
 def test_a_dense_layer_on_every_position_is_not_folded(monkeypatch):
@@ -131,14 +134,16 @@ def test_a_dense_layer_on_every_position_is_not_folded(monkeypatch):
     assert samples.shape == (37, 9, 5, 4)
 
 
-def test_a_dropout_that_two_layers_read_is_not_folded(monkeypatch):
+def test_a_dropout_that_two_layers_read_has_one_mask_for_both(monkeypatch):
     keras.utils.set_random_seed(0)
     inputs = keras.Input((6,))
     x = layers.Dropout(0.5)(inputs)
-    outputs = layers.Add()([layers.Dense(3)(x), layers.Dense(3)(x)])
-    model = keras.Model(inputs, layers.Softmax()(outputs))
+    first, second = layers.Dense(3), layers.Dense(3)
+    model = keras.Model(inputs, layers.Softmax()(layers.Add()([first(x), second(x)])))
     folded, used = sample(model, fold=True, monkeypatch=monkeypatch)
-    assert not used
+    plain, _ = sample(model, fold=False, monkeypatch=monkeypatch)
+    assert used
+    np.testing.assert_allclose(folded, plain, atol=1e-6)
     assert folded.std(axis=0).min() > 1e-4
 
 

@@ -19,7 +19,7 @@ again in the stage from tensors that can. That is always possible, since inputs 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -83,6 +83,7 @@ class Levels:
         entries: The tensors through which noise enters, in order of execution.
         starts: Numbers of the entries at which a stage begins, the first 0.
         data: The model's inputs.
+        sources: The entry of the dropout that reads each tensor that crosses as SOURCE, by `id`.
     """
 
     def __init__(
@@ -92,11 +93,14 @@ class Levels:
         entries: Sequence[Tensor],
         starts: Sequence[int],
         data: Iterable[Tensor],
+        sources: Mapping[int, Tensor],
     ) -> None:
         stage_of = {
             id(tensor): sum(start <= number for start in starts)
             for number, tensor in enumerate(entries)
         }
+        # What is made of a source is for its dropout alone: it has no row for every pass either.
+        stage_of |= {key: stage_of[id(entry)] for key, entry in sources.items()}
         self._level: dict[Operation, int] = {}
         self._position: dict[Operation, int] = {}
         self._holds_data: dict[Operation, bool] = {tensor.op: True for tensor in data}
@@ -167,10 +171,7 @@ class Cutter:
                 return Crossing(tensor, SOURCE)
             if tensor.op.type == "Shape":
                 of = tensor.op.inputs[0]
-                # A source is not repeated, so neither does its shape grow.
-                grows = self._is_rows(of) and not (
-                    id(of) in self._sources or of.name in self._barred
-                )
+                grows = self._is_rows(of) and of.name not in self._barred
                 return Crossing(tensor, SIZES) if grows else None
             if self._is_rows(tensor) and tensor.name not in self._barred:
                 return Crossing(tensor, ROWS)

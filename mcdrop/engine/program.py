@@ -225,9 +225,10 @@ class Program:
         traced = self._trace
         entries = [place.passes for place in traced.draws.places]
         is_random = traced.is_random.of
-        levels = Levels(traced.graph, is_random, entries, starts, traced.inputs)
+        sources = {key: entry for key, (_, entry) in traced.draws.sources.items()}
+        levels = Levels(traced.graph, is_random, entries, starts, traced.inputs, sources)
         arguments = [*traced.graph.inputs, *entries]
-        return Cutter(levels, arguments, traced.draws.sources, self._barred, traced.first)
+        return Cutter(levels, arguments, sources, self._barred, traced.first)
 
     def _stages(self, starts: Sequence[int]) -> Stages:
         """Cuts the noise into stages, last one first: what each reads, those before must make."""

@@ -77,7 +77,8 @@ class Draws:
         calls: How often each owner was called.
         places: Where noise entered, in order of execution.
         sources: Tensors before a dropout that are the same in every pass: they enter the passes
-            with one row an example, and leave the dropout with one for every pass too.
+            with one row an example, and leave the dropout with one for every pass too. By `id`,
+            each with the passes of the place that reads it.
         dropped: What dropout made of such a source, by `id` of the tensor.
         foreign: Paths of the layers of draws that no selected layer asked for.
         single_pass: Something drew noise for no particular example.
@@ -96,7 +97,7 @@ class Draws:
         self.owner: int | None = None
         self.calls: Counter[int] = Counter()
         self.places: list[Place] = []
-        self.sources: dict[int, Tensor] = {}
+        self.sources: dict[int, tuple[Tensor, Tensor]] = {}
         self.dropped: dict[int, tuple[Tensor, Dropped]] = {}
         self.foreign: list[str] = []
         self.single_pass = False
@@ -156,7 +157,7 @@ class Draws:
         self.single_pass = True
         return replace(rows, examples=tf.zeros((1,), tf.uint32), shared=True, balanced=False)
 
-    def as_source(self, tensor: Tensor, stream: int) -> Tensor | None:
+    def as_source(self, tensor: Tensor, stream: int, rows: Rows) -> Tensor | None:
         """Returns a copy of a tensor that is the same in every pass; None when it is not."""
         if tensor.graph is not self._graph or self.is_random(tensor):
             return None
@@ -166,7 +167,7 @@ class Draws:
         # The copy is read by this dropout alone, so that it can enter the passes as it is while
         # other readers of the tensor get it once for every pass.
         source = tf.identity(tensor, name=name)
-        self.sources[id(source)] = source
+        self.sources[id(source)] = source, rows.passes
         return source
 
     def _enter(self, ordinal: int) -> Rows | None:
@@ -255,7 +256,7 @@ def _dropout(
     if not _is_batch(first):
         rows = replace(rows, shared=True)
     moved = tf.transpose(inputs, order) if order[0] else inputs
-    source = draws.as_source(moved, stream)
+    source = draws.as_source(moved, stream, rows)
     values = moved if source is None else source
     dropped = masks.drop(values, rate, units, stream, rows, repeat=source is not None)
     back = tf.transpose(dropped, np.argsort(order)) if order[0] else dropped

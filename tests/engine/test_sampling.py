@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 import subprocess
 import sys
 import threading
-from dataclasses import replace
 
 import keras
 import numpy as np
@@ -17,7 +17,7 @@ from keras import layers
 
 import mcdrop
 from mcdrop import predictor
-from mcdrop.engine import tracing
+from mcdrop.engine import program as programs
 from mcdrop.engine.running import map_in_order
 from mcdrop.engine.sampling import Sampler
 from mcdrop.errors import ModelError
@@ -263,7 +263,8 @@ def test_an_activation_larger_than_a_slice_is_still_sampled(model):
     """Rows that no slice holds once made the number of passes at once zero."""
     mc = without_xla(mcdrop.MCDropout(model))
     sampler = mc._samplers[0]
-    program = replace(sampler.program([data(1)], 0), row_bytes=2**40)
+    program = copy.copy(sampler.program([data(1)], 0))
+    program.row_bytes = 2**40
     assert sampler.passes_at_once(program, 50) == 16
     assert sampler.chunk_size(program, 50) >= 1
 
@@ -272,7 +273,7 @@ def test_an_activation_larger_than_a_slice_is_still_sampled(model):
 def test_rows_so_wide_that_passes_run_one_by_one_have_the_same_masks(model, options, monkeypatch):
     x = data(4)
     expected = without_xla(mcdrop.MCDropout(model, **options)).sample(x, num_samples=20)
-    monkeypatch.setattr(tracing, "_WIDE_ROW_BYTES", 1)
+    monkeypatch.setattr(programs, "_WIDE_ROW_BYTES", 1)
     again = without_xla(mcdrop.MCDropout(model, **options))
     np.testing.assert_array_equal(again.sample(x, num_samples=20), expected)
     assert again._samplers[0].program([x], 0).one_pass
