@@ -9,8 +9,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from mcdrop.engine.audit import find_leaves
-from mcdrop.engine.graph import cut, flatten, stochastic_steps
+import mcdrop
+from mcdrop.engine.cutting import Part
 
 Work = Callable[[], Any]
 
@@ -55,28 +55,39 @@ def deterministic(model: Any, x: Any) -> Work:
 
 def floor_parts(model: Any, x: Any) -> tuple[Work, Work]:
     """(c) P and S: the prefix once, and one compiled deterministic pass of the suffix."""
-    selected = {id(leaf.layer) for leaf in find_leaves(model, None) if leaf.info.selected}
-    flattened = flatten(model, selected, 0)
-    parts = cut(flattened, stochastic_steps(flattened, selected))
-
-    def run(steps: Any, values: dict[int, Any]) -> None:
-        for _, step in steps:
-            values.update(zip(step.outputs, step.run(values, step.operation), strict=True))
+    program = mcdrop.MCDropout(model, task="regression")._samplers[0].program([x], 0)
+    trace, crossings = program._trace, program._frontier
+    # A dropout reads a copy of its own of what comes before it.
+    held = [
+        trace.first(c.tensor.op.inputs[0] if c.kind == "source" else c.tensor) for c in crossings
+    ]
+    parts = [_between(trace, trace.inputs, held), _between(trace, held, trace.deterministic)]
 
     @tf.function
     def prefix(inputs: Any) -> list[Any]:
-        values = {0: inputs}
-        run(parts.prefix, values)
-        return [values[ref] for ref in parts.frontier]
+        return program._extractor.compute(parts[0], {id(trace.inputs[0]): inputs})
 
     @tf.function
     def suffix(*frontier: Any) -> list[Any]:
-        values = dict(zip(parts.frontier, frontier, strict=True))
-        run(parts.suffix, values)
-        return [values[ref] for ref in flattened.outputs]
+        given = {id(key): value for key, value in zip(held, frontier, strict=True)}
+        return program._extractor.compute(parts[1], given)
 
     tensor = tf.constant(x)
     frontier = prefix(tensor)
     # Reading one number waits for the computation without copying the frontier.
     first = lambda: [tf.reduce_sum(t).numpy() for t in prefix(tensor)]  # noqa: E731
     return first, lambda: [output.numpy() for output in suffix(*frontier)]
+
+
+def _between(trace: Any, inputs: Any, outputs: Any) -> Part:
+    """Returns what computes some tensors of a traced graph from others."""
+    wanted = tuple(trace.first(tensor) for tensor in outputs)
+    stop = {id(tensor) for tensor in inputs}
+    inside, waiting = set(), list(wanted)
+    while waiting:
+        tensor = trace.first(waiting.pop())
+        if id(tensor) not in stop and tensor.op.type != "Placeholder" and tensor.op not in inside:
+            inside.add(tensor.op)
+            waiting.extend(tensor.op.inputs)
+    order = [operation for operation in trace.graph.get_operations() if operation in inside]
+    return Part(tuple(order), (), wanted)

@@ -132,23 +132,26 @@ class MCDropout:
         return describe.output_names(self._model)
 
     @property
-    def share_run_once(self) -> float:
+    def share_run_once(self) -> float | None:
         """Share of the model that runs once, not T times, by multiply-accumulates, in [0, 1].
 
-        NaN for a model that declares no input shapes and has seen no data.
+        None for a model that declares no input shapes and has seen no data.
         """
         program = self._samplers[0].audited_program(self._model)
-        return float("nan") if program is None else program.share_run_once
+        return None if program is None else program.share_run_once
 
     def summary(self) -> str:
         """Returns the audit: what samples, what stays off and why, and what runs only once."""
-        program = self._samplers[0].audited_program(self._model)
-        notes = () if program is None else program.notes
-        return describe.summary(self._model, self.stochastic_layers, self.share_run_once, notes)
+        return describe.summary(self._model, self.stochastic_layers, *self._traced_audit())
 
     def _repr_html_(self) -> str:
         """Returns the audit as a notebook shows it."""
-        return describe.summary_html(self._model, self.stochastic_layers, self.share_run_once)
+        return describe.summary_html(self._model, self.stochastic_layers, *self._traced_audit())
+
+    def _traced_audit(self) -> tuple[float | None, tuple[str, ...]]:
+        """Returns what of the audit only a trace of the model tells."""
+        program = self._samplers[0].audited_program(self._model)
+        return (None, ()) if program is None else (program.share_run_once, program.notes)
 
     def sample(
         self,

@@ -130,7 +130,7 @@ def _by_name(struct: Any, inputs: Inputs) -> tuple[list[Any], list[Any]]:
 def summary(
     model: Any,
     layers: Sequence[StochasticLayer],
-    share_run_once: float,
+    share_run_once: float | None,
     notes: Sequence[str] = (),
 ) -> str:
     """Returns the audit as text.
@@ -138,7 +138,7 @@ def summary(
     Args:
         model: The model.
         layers: Its stochastic layers.
-        share_run_once: Share of its arithmetic that runs once; NaN when that is not known yet.
+        share_run_once: Share of its arithmetic that runs once; None when that is not known yet.
         notes: What was found when it was traced.
     """
     rows = _audit_rows(layers)
@@ -154,7 +154,7 @@ def summary(
 def summary_html(
     model: Any,
     layers: Sequence[StochasticLayer],
-    share_run_once: float,
+    share_run_once: float | None,
     notes: Sequence[str] = (),
 ) -> str:
     """Returns the audit as HTML for a notebook; names are escaped."""
@@ -177,13 +177,16 @@ def _audit_rows(layers: Sequence[StochasticLayer]) -> list[tuple[str, str, str, 
 
 
 def _audit_lines(
-    model: Any, layers: Sequence[StochasticLayer], share_run_once: float, notes: Sequence[str]
+    model: Any,
+    layers: Sequence[StochasticLayer],
+    share_run_once: float | None,
+    notes: Sequence[str],
 ) -> list[str]:
     """Returns what stands above the rows: how many sample, and what runs only once."""
     sampled = sum(info.selected for info in layers)
     eligible = sum(info.kind not in NEVER_CHOSEN for info in layers)
     head = f"{model.name}: {sampled} of {eligible} stochastic layers sample."
-    if share_run_once == share_run_once:
+    if share_run_once is not None:
         once = f"About {_percent(share_run_once)} of its multiply-accumulates run only once."
     else:
         once = "It declares no shapes; how much of it runs once is known when it saw data."

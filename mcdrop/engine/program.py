@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import os
 import warnings
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -71,6 +72,8 @@ class Program:
         row_bytes: Largest tensor of the passes for one row.
         example_bytes: Largest tensor of the prefix, and all of the frontier, for one example.
         output_bytes: Outputs of one pass of one example.
+        masks_drawn: How many masks were drawn, by (examples, passes) of a slice.
+        compiled_shapes: Those of them that XLA has compiled for.
         places: Ordinal of the layer of each place where noise enters, -1 where it is none that
             was selected.
         share_run_once: Share of the estimated multiply-accumulates that runs once, in [0, 1].
@@ -95,6 +98,8 @@ class Program:
         self._runs: dict[Any, Any] = {}
         self.one_pass = one_pass
         self.folded = traced.folded
+        self.masks_drawn: Counter[tuple[int, int]] = Counter()
+        self.compiled_shapes: set[tuple[int, int]] = set()
         self.places = tuple(place.ordinal for place in traced.draws.places)
         stages = self._stages((0,))
         self._frontier = stages.frontier
