@@ -72,9 +72,9 @@ class Calls:
         if any(counts_inside(other.layer) for other in outside):
             return
         call.outputs = [value for value in tree.flatten(outputs) if tf.is_tensor(value)]
-        sources = [_sizes(tensor) for tensor in _read(call.layer, *arguments)]
-        results = [_sizes(tensor) for tensor in call.outputs]
-        if all(shape is not None for shape in (*sources, *results)):
+        read = _read(call.layer, *arguments)
+        if all(tensor.shape.rank is not None for tensor in (*read, *call.outputs)):
+            sources, results = map(_shapes, (read, call.outputs))
             call.multiplications = multiplications(call.layer, sources, results)
         if all(tensor.graph is self.graph for tensor in call.outputs):
             self.done.append(call)
@@ -156,5 +156,5 @@ def _read(layer: Layer, args: Any, kwargs: Any) -> list[Tensor]:
     return [value for value in tree.flatten((args, kwargs)) if tf.is_tensor(value)]
 
 
-def _sizes(tensor: Tensor) -> tuple[int | None, ...] | None:
-    return None if tensor.shape.rank is None else tuple(tensor.shape.as_list())
+def _shapes(tensors: list[Tensor]) -> list[tuple[int | None, ...]]:
+    return [tuple(tensor.shape.as_list()) for tensor in tensors]

@@ -92,7 +92,7 @@ class Folding:
             args: Its positional arguments.
             run: Calls it as it is.
         """
-        inputs = args[0] if len(args) == 1 else None
+        inputs: Any = args[0] if len(args) == 1 else None
         if id(layer) in self._plain:
             return self._drop(self._plain[id(layer)], inputs, draws, run)
         dropped = self._dropped.get(id(inputs))
@@ -142,7 +142,8 @@ def _multiply(product: _Product, following: Leaf | None, draws: Draws) -> Tensor
     kept = None
     if following is not None:
         with draws.owned_by(following.ordinal):
-            rate, rows = following.info.rate, draws.rows
+            rate = following.info.rate
+            rows: Any = draws.source()
             kept = masks.keep_mask(rate, units_out, draws.stream(), rows)[:, 0]
         columns = tf.boolean_mask(columns, tf.reshape(kept, [-1]))
     passes, units = columns // units_out, columns % units_out

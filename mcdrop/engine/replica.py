@@ -107,7 +107,7 @@ class _Copier:
         return self._remember(value, object.__new__(type(value)))
 
     def _container(self, value: Any) -> Any:
-        kind = type(value)
+        kind: Any = type(value)
         if kind.__module__.startswith("tensorflow"):
             # A proxy for checkpoints around a plain one: the copy is never saved.
             kind = next(plain for plain in (list, dict, tuple, set) if isinstance(value, plain))
