@@ -19,7 +19,7 @@ again in the stage from tensors that can. That is always possible, since inputs 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -79,7 +79,7 @@ class Levels:
 
     Args:
         graph: The graph.
-        is_random: Whether an operation is random at all.
+        foreign: Operations that are random by themselves; ours read an entry.
         entries: The tensors through which noise enters, in order of execution.
         starts: Numbers of the entries at which a stage begins, the first 0.
         data: The model's inputs.
@@ -89,7 +89,7 @@ class Levels:
     def __init__(
         self,
         graph: Any,
-        is_random: Callable[[Operation], bool],
+        foreign: Collection[Operation],
         entries: Sequence[Tensor],
         starts: Sequence[int],
         data: Iterable[Tensor],
@@ -108,9 +108,9 @@ class Levels:
             self._position[op] = position
             own = [stage_of.get(id(tensor), 0) for tensor in op.inputs]
             before = [self._level.get(tensor.op, 0) for tensor in op.inputs]
-            # Random numbers that are not ours have no place, so they belong to the first stage.
-            # What only depends on how many passes there are belongs to them too.
-            self._level[op] = max((int(is_random(op)), *own, *before))
+            # Foreign random numbers have no place, so they belong to the first stage. What depends
+            # on the seed alone is no pass yet: each stage computes it for itself.
+            self._level[op] = max((int(op in foreign), *own, *before))
             if op not in self._holds_data:
                 inputs = any(self._holds_data.get(tensor.op, False) for tensor in op.inputs)
                 self._holds_data[op] = inputs and op.type not in _SIZES_ONLY
@@ -159,7 +159,7 @@ class Cutter:
 
     def prefix(self, outputs: Sequence[Tensor]) -> Part:
         """Returns what computes tensors of level 0 from the inputs of the graph."""
-        return self._part(outputs, lambda tensor: None)
+        return self._part(outputs, 0, lambda tensor: None)
 
     def stage(self, outputs: Sequence[Tensor], level: int) -> Part:
         """Returns what computes tensors from the noise of one stage and from stages before."""
@@ -177,10 +177,13 @@ class Cutter:
                 return Crossing(tensor, ROWS)
             return None
 
-        return self._part(outputs, crossing)
+        return self._part(outputs, level, crossing)
 
     def _part(
-        self, outputs: Sequence[Tensor], crossing: Callable[[Tensor], Crossing | None]
+        self,
+        outputs: Sequence[Tensor],
+        level: int,
+        crossing: Callable[[Tensor], Crossing | None],
     ) -> Part:
         wanted = tuple(self._first(tensor) for tensor in outputs)
         inside: dict[Operation, None] = {}
@@ -194,10 +197,23 @@ class Cutter:
             if found is not None:
                 inputs[id(tensor)] = found
             elif tensor.op not in self._arguments:
-                inside[tensor.op] = None
-                waiting.extend(tensor.op.inputs)
+                for operation in self._with_assertions(tensor.op, level):
+                    inside[operation] = None
+                    waiting.extend(operation.inputs)
         order = sorted(inside, key=self._levels.position)
         return Part(tuple(order), tuple(inputs.values()), wanted)
+
+    def _with_assertions(self, operation: Operation, level: int) -> list[Operation]:
+        """Returns an operation with those that only have to run before it: checks of the user's.
+
+        TensorFlow also puts the stateful operations of a function in order; that of another
+        level, a loop over time in the prefix say, is no part of this one.
+        """
+        found = [operation]
+        for each in found:
+            before = (op for op in each.control_inputs if op not in found)
+            found += [op for op in before if self._levels.of(op) == level or "Assert" in op.name]
+        return found
 
     def _is_rows(self, tensor: Tensor) -> bool:
         shape = tensor.shape

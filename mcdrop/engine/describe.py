@@ -24,6 +24,7 @@ _LINES_THAT_SAY_NOTHING = (
     "Exception encountered when calling",
     "Graph execution error",
     "Detected at node",
+    "<stack traces unavailable>",
     'File "',
 )
 _REPAIRS = {
@@ -189,7 +190,7 @@ def _audit_lines(
     if share_run_once is not None:
         once = f"About {_percent(share_run_once)} of its multiply-accumulates run only once."
     else:
-        once = "It declares no shapes; how much of it runs once is known when it saw data."
+        once = "How much of it runs only once is known when it has seen data."
     return [head, once, *_inference_line(model), *notes]
 
 

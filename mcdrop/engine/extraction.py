@@ -65,21 +65,21 @@ class Extractor:
             before = [f"^{op.name}" for op in operation.control_inputs if op in inside]
             del node.input[:]
             node.input.extend([*inputs, *before])
-        wanted = [name_of(tensor) for tensor in part.outputs]
-        for name, value in entries.values():
-            node = definition.node.add(op="Placeholder", name=name)
-            node.attr["dtype"].type = value.dtype.as_datatype_enum
+        made = [tensor for tensor in part.outputs if tensor.op in inside]
         if not compiled:
             self._register(_leave_uncompiled(definition))
-        names = [name if ":" in name else f"{name}:0" for name in wanted]
-        computed: list[Tensor] = tf.graph_util.import_graph_def(
+        computed = tf.graph_util.import_graph_def(
             definition,
             input_map={f"{name}:0": value for name, value in entries.values()},
-            return_elements=names,
+            return_elements=[str(tensor.name) for tensor in made],
             name="part",
         )
+        values = dict(zip(map(id, made), computed, strict=True))
         return [
-            _with_shape(value, tensor) for value, tensor in zip(computed, part.outputs, strict=True)
+            _with_shape(values[id(tensor)], tensor)
+            if id(tensor) in values
+            else self._value(tensor, given)
+            for tensor in part.outputs
         ]
 
     def _register(self, functions: list[Any]) -> None:

@@ -96,6 +96,7 @@ class Program:
         self._barred = barred
         self._extractor = Extractor(traced.graph, traced.first)
         self._runs: dict[Any, Any] = {}
+        self._foreign = frozenset(filter(inspection.draws_itself, traced.graph.get_operations()))
         self.one_pass = one_pass
         self.folded = traced.folded
         self.masks_drawn: Counter[tuple[int, int]] = Counter()
@@ -229,9 +230,8 @@ class Program:
     def _cutter(self, starts: Sequence[int]) -> Cutter:
         traced = self._trace
         entries = [place.passes for place in traced.draws.places]
-        is_random = traced.is_random.of
         sources = {key: entry for key, (_, entry) in traced.draws.sources.items()}
-        levels = Levels(traced.graph, is_random, entries, starts, traced.inputs, sources)
+        levels = Levels(traced.graph, self._foreign, entries, starts, traced.inputs, sources)
         arguments = [*traced.graph.inputs, *entries]
         return Cutter(levels, arguments, sources, self._barred, traced.first)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -85,14 +86,18 @@ class Sampler:
     def audited_program(self, model: Any) -> Program | None:
         """Returns a program for the audit: of data seen, or of the inputs that a model declares.
 
-        None when neither is there.
+        None when neither is there, or the model cannot be traced without data.
         """
         with LOCK:
             if self._programs:
                 return next(iter(self._programs.values()))
             declared = describe.declared_inputs(model)
             if self._audited is None and declared is not None:
-                with tf.device(self._device), describe.model_errors("The model fails"):
+                with (
+                    suppress(ModelError),  # said when there is data
+                    tf.device(self._device),
+                    describe.model_errors("The model fails"),
+                ):
                     self._audited = compile_program(
                         self._model, self._leaves, self.settings, *declared, quiet=True
                     )
