@@ -142,7 +142,7 @@ def find_leaves(
         (path, layer, *other, "")
         for path, layer, _ in walked
         if id(layer) not in known
-        and not isinstance(layer, DropoutRNNCell)
+        and not draws_masks(layer)
         and (other := describe_unknown(layer)) is not None
     ]
     candidates = [
