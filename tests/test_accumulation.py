@@ -7,6 +7,7 @@ from scipy import stats
 from mcdrop import metrics
 from mcdrop.accumulation import PassAccumulator, from_samples, pass_entropy
 from mcdrop.errors import DataError
+from mcdrop.stopping import reach_of_probability, unseen_variance
 
 TASKS = ["classification", "binary", "multilabel", "regression", "gaussian"]
 FIELDS = (
@@ -207,13 +208,14 @@ def test_examples_may_stop_early():
         )
 
 
-def test_the_error_that_stops_sampling_is_the_largest_standard_error_of_the_mean():
-    samples, _, _ = draw("classification")
+def test_the_error_that_stops_sampling_adds_what_passes_may_have_missed():
+    samples, _, deterministic = draw("classification")
     accumulator = PassAccumulator("classification", (23,))
     accumulator.update(samples, first_pass=0, rows=np.arange(6), num_examples=6)
     rows = np.array([5, 2])
-    expected = (samples.std(axis=0, ddof=1) / np.sqrt(23)).max(axis=1)[rows]
-    np.testing.assert_allclose(accumulator.monte_carlo_error(rows), expected)
+    missed = unseen_variance(np.array(23.0), reach_of_probability(samples.mean(axis=0)))
+    expected = np.sqrt(samples.var(axis=0, ddof=1) / 23 + missed).max(axis=1)[rows]
+    np.testing.assert_allclose(accumulator.stopping_error(rows, deterministic), expected)
 
 
 def test_passes_are_kept_in_their_own_precision_only_when_asked():
