@@ -4,6 +4,7 @@ import scipy.stats
 
 from mcdrop.errors import DataError
 from mcdrop.metrics import calibration
+from mcdrop.weighted import calibration as weighted_calibration
 
 
 def draw(num_examples):
@@ -78,5 +79,5 @@ def test_floor_is_reproducible_and_falls_with_more_examples():
 def test_floor_does_not_depend_on_how_the_simulations_are_blocked(monkeypatch):
     p = draw(300)
     whole = calibration.calibration_error_floor(p, num_simulations=50)
-    monkeypatch.setattr(calibration, "BLOCK_ELEMENTS", 1000)
+    monkeypatch.setattr(weighted_calibration, "BLOCK_ELEMENTS", 1000)
     assert calibration.calibration_error_floor(p, num_simulations=50) == whole
