@@ -279,10 +279,10 @@ def test_what_keras_3_lacks_is_refused_with_the_reason_and_a_way_out(make, shape
 
 
 def test_a_custom_layer_of_keras_2_is_named(tmp_path):
-    class Shift(L.Layer):
+    class Unregistered(L.Layer):
         def call(self, x):
             return x + 1.0
 
-    path = save(side_by_side([Shift()], (4,)), tmp_path / "old.h5")
-    with pytest.raises(ModelError, match=r"no layer 'Shift', and no custom .*--import my_layers"):
+    path = save(side_by_side([Unregistered()], (4,)), tmp_path / "old.h5")
+    with pytest.raises(ModelError, match=r"no layer 'Unregistered', and no custom .*--import my_layers"):
         load_model(path)
