@@ -284,5 +284,5 @@ def test_a_custom_layer_of_keras_2_is_named(tmp_path):
             return x + 1.0
 
     path = save(side_by_side([Unregistered()], (4,)), tmp_path / "old.h5")
-    with pytest.raises(ModelError, match=r"no layer 'Unregistered', and no custom .*--import my_layers"):
+    with pytest.raises(ModelError, match=r"no layer 'Unregistered', and no .*--import my_layers"):
         load_model(path)
