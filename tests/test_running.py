@@ -158,7 +158,7 @@ def test_slices_of_one_row_that_do_not_fit_are_a_clear_error(x):
 
 def test_large_rows_run_one_pass_at_a_time_with_the_same_masks(x, monkeypatch):
     expected = MCDropout(build()).sample(x, num_samples=21)
-    monkeypatch.setattr("mcdrop.engine.tracing._WIDE_ROW_BYTES", 1)
+    monkeypatch.setattr("mcdrop.engine.program._WIDE_ROW_BYTES", 1)
     mc = MCDropout(build())
     np.testing.assert_allclose(mc.sample(x, num_samples=21), expected, atol=1e-6)
     (program,) = mc._samplers[0]._programs.values()
