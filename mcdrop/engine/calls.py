@@ -71,10 +71,11 @@ class Calls:
         outside = self._open[:-1]
         if any(counts_inside(other.layer) for other in outside):
             return
-        call.outputs = [value for value in tree.flatten(outputs) if tf.is_tensor(value)]
+        call.outputs = _plain(outputs)
         read = _read(call.layer, *arguments)
-        if all(tensor.shape.rank is not None for tensor in (*read, *call.outputs)):
-            sources, results = map(_shapes, (read, call.outputs))
+        made = [value for value in tree.flatten(outputs) if tf.is_tensor(value)]
+        if all(tensor.shape.rank is not None for tensor in (*read, *made)):
+            sources, results = map(_shapes, (read, made))
             call.multiplications = multiplications(call.layer, sources, results)
         if all(tensor.graph is self.graph for tensor in call.outputs):
             self.done.append(call)
@@ -107,8 +108,8 @@ class Memory:
         if key is None:
             return
         self._known[key] = outputs, inside
-        for tensor in tree.flatten(outputs):
-            if tf.is_tensor(tensor) and tensor.graph is self._graph:
+        for tensor in _plain(outputs):
+            if tensor.graph is self._graph:
                 self.numbering.settle(tensor)
 
     def recall(self, layer: Layer, arguments: Any) -> tuple[Any, list[Call]] | None:
@@ -129,7 +130,7 @@ class Memory:
                 if tf.is_tensor(leaf) and not tf.is_symbolic_tensor(leaf):
                     return None
                 if tf.is_tensor(leaf):
-                    parts.append(self.numbering.first(leaf).ref())
+                    parts += [type(leaf), *(self.numbering.first(t).ref() for t in _plain(leaf))]
                 elif leaf is None or isinstance(leaf, (bool, int, float, str)):
                     parts.append((type(leaf), leaf))
                 else:
@@ -146,6 +147,13 @@ class Memory:
                 for child in inside
             )
         return self._pure[id(layer)]
+
+
+def _plain(values: Any) -> list[Tensor]:
+    """Returns the tensors in nested values, for ragged and sparse ones their components."""
+    found = [value for value in tree.flatten(values) if tf.is_tensor(value)]
+    plain: list[Tensor] = tf.nest.flatten(found, expand_composites=True)
+    return plain
 
 
 def _read(layer: Layer, args: Any, kwargs: Any) -> list[Tensor]:

@@ -12,6 +12,7 @@ arrays, functions.
 from __future__ import annotations
 
 import functools
+import re
 import types
 from collections import OrderedDict, defaultdict
 from typing import Any
@@ -26,6 +27,7 @@ _SHARED = (keras.Variable, keras.random.SeedGenerator, keras.metrics.Metric, ker
 _LIBRARIES = ("keras", "tensorflow", "numpy", "builtins", "functools", "collections")
 _NODES = ("_inbound_nodes", "_outbound_nodes")
 _MOST_SCANNED = 1000
+_OUTSIDE_SCOPES = re.compile(r"[^A-Za-z0-9_.-]")
 
 
 class Replica:
@@ -142,6 +144,9 @@ def _separate(layer: Layer) -> None:
     for name in MASKS_OF_CELLS:
         if name in layer.__dict__:
             layer.__dict__[name] = None
+    if "name" in layer.__dict__:
+        # TensorFlow refuses some names as scopes, and Keras then leaves the scope open for good.
+        layer.__dict__["name"] = _OUTSIDE_SCOPES.sub("_", layer.name).lstrip("_-") or "layer"
 
 
 def _is_helper(value: Any) -> bool:

@@ -349,3 +349,13 @@ def test_bfloat16_has_the_same_masks_and_outputs_near_float32(options):
     np.testing.assert_array_equal(half.deterministic, full.deterministic)
     assert half.samples.dtype == np.float32
     snapshot.check()
+
+
+def test_names_that_tensorflow_refuses_as_scopes_do_not_matter():
+    steps = [keras.layers.Dense(4, name="a <b>"), keras.layers.Dropout(0.5), keras.layers.Dense(2)]
+    model = keras.Sequential([keras.Input((3,)), *steps], name="my model")
+    passes = mcdrop.MCDropout(model, task="regression").sample(np.ones((2, 3), "float32"))
+    assert np.ptp(passes, axis=0).max() > 0
+    plain = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)])
+    plain.compile("adam", "mean_squared_error")
+    plain.fit(np.ones((2, 3)), np.ones((2, 1)), verbose=0)  # no scope was left open
