@@ -21,13 +21,20 @@ SUM_TOLERANCE = 1e-2
 """How far probabilities may be from summing to 1: bfloat16 rounds to 4e-3."""
 
 _LIKE_MEAN = (
-    *("deterministic", "variance", "votes"),
+    *("mean", "deterministic", "variance", "votes"),
     *("aleatoric_variance", "epistemic_variance", "deterministic_variance"),
 )
-_PASSES_LIKE_MEAN = ("group_means", "samples", "sample_variances")
+_NEEDS = {
+    "expected_entropy": ("group_expected_entropy",),
+    "group_expected_entropy": ("expected_entropy",),
+    "sample_variances": ("samples",),
+    "aleatoric_variance": ("epistemic_variance",),
+}
+"""Fields that are never there without these others."""
+
 _AT_LEAST_0 = (
     *("variance", "aleatoric_variance", "epistemic_variance", "deterministic_variance"),
-    *("sample_variances", "expected_entropy", "group_expected_entropy"),
+    "sample_variances",
 )
 _PROBABILITIES = ("mean", "deterministic", "votes", "group_means", "samples")
 _SUMMING_TO_1 = ("mean", "deterministic")
@@ -43,45 +50,77 @@ def check_fields(label: str, task: Any, arrays: Mapping[str, Array]) -> None:
     """
     if task not in TASKS:
         raise DataError(f"`{label}` has task {task!r}, expected one of {', '.join(TASKS)}.")
-    _check_shapes(label, arrays)
     for name, array in arrays.items():
         if array.dtype.kind not in "biuf":
             raise DataError(f"`{label}.{name}` has dtype {array.dtype}, expected numbers.")
-        _check_range(label, name, array, *_range(name, task))
+    _check_shapes(label, task, arrays)
+    for name, array in arrays.items():
+        _check_range(label, name, array, *_range(name, task, arrays["mean"].shape))
     if task == "classification":
         for name in _SUMMING_TO_1:
             _check_sums(label, name, arrays[name])
 
 
-def _check_shapes(label: str, arrays: Mapping[str, Array]) -> None:
+def _check_shapes(label: str, task: str, arrays: Mapping[str, Array]) -> None:
     shape = arrays["mean"].shape
+    if not shape:
+        raise DataError(f"`{label}.mean` is a single number, expected one row an example.")
+    shapes = _shapes(task, arrays)
     for name, array in arrays.items():
-        if name in _LIKE_MEAN and array.shape != shape:
-            _refuse_shape(label, name, array, str(shape))
-        if name in _PASSES_LIKE_MEAN and array.shape[1:] != shape:
-            _refuse_shape(label, name, array, f"({', '.join(['T', *map(str, shape)])})")
+        expected = shapes[name]
+        wanted = tuple(
+            size if want is None else want
+            for size, want in zip(array.shape, expected, strict=False)
+        )
+        if array.shape != wanted or len(wanted) < len(expected):
+            _refuse_shape(label, name, array, expected)
     per_example, counts = arrays["num_samples_per_example"], arrays["group_counts"]
-    if per_example.shape != shape[:1]:
-        _refuse_shape(label, "num_samples_per_example", per_example, str(shape[:1]))
-    if counts.shape != (arrays["group_means"].shape[0], *shape[:1]):
-        expected = str((arrays["group_means"].shape[0], *shape[:1]))
-        _refuse_shape(label, "group_counts", counts, expected)
     if (counts.sum(axis=0) != per_example).any():
         raise DataError(
             f"`{label}.group_counts` does not add up to the passes of each example. "
             "Sample the prediction anew."
         )
+    for name, needed in _NEEDS.items():
+        if name in arrays and not all(other in arrays for other in needed):
+            raise DataError(
+                f"`{label}.{name}` is there without {' and '.join(needed)}. Sample the prediction "
+                "anew."
+            )
 
 
-def _refuse_shape(label: str, name: str, array: Array, expected: str) -> None:
+def _shapes(task: str, arrays: Mapping[str, Array]) -> dict[str, tuple[int | None, ...]]:
+    """Returns the shape of each field beside such a mean; None is any length."""
+    shape = arrays["mean"].shape
+    units = shape[:-1] if task == "classification" else shape
+    num_groups = arrays["group_means"].shape[0] if arrays["group_means"].ndim else 0
+    per_example = arrays["num_samples_per_example"]
+    num_passes = int(per_example.max()) if per_example.size else None
+    return {
+        **dict.fromkeys(_LIKE_MEAN, shape),
+        "group_means": (None, *shape),
+        "group_counts": (num_groups, *shape[:1]),
+        "num_samples_per_example": shape[:1],
+        "expected_entropy": units,
+        "group_expected_entropy": (num_groups, *units),
+        "samples": (num_passes, *shape),
+        "sample_variances": (num_passes, *shape),
+        "variance_components": (None, *shape),
+        "dropped": shape[:1],
+    }
+
+
+def _refuse_shape(label: str, name: str, array: Array, expected: tuple[int | None, ...]) -> None:
+    sizes = ", ".join("any" if size is None else str(size) for size in expected)
     raise DataError(
-        f"`{label}.{name}` has shape {array.shape}, expected {expected} beside a mean of the "
-        "same prediction."
+        f"`{label}.{name}` has shape {array.shape}, expected ({sizes}{',' * (len(expected) == 1)}) "
+        "beside a mean of the same prediction."
     )
 
 
-def _range(name: str, task: str) -> tuple[float, float]:
-    """Returns the smallest and the largest possible value of a field."""
+def _range(name: str, task: str, shape: tuple[int, ...]) -> tuple[float, float]:
+    """Returns the smallest and the largest possible value of a field beside a mean of a shape."""
+    if name in ("expected_entropy", "group_expected_entropy"):
+        return 0.0, float(np.log(max(2, shape[-1]) if task == "classification" else 2))
     if name in ("num_samples_per_example", "group_counts"):
         return 0.0, np.inf
     if task in CLASS_TASKS and name in _PROBABILITIES:
@@ -94,7 +133,7 @@ def _check_range(label: str, name: str, array: Array, least: float, most: float)
     if not array.size:
         return
     low, high = float(array.min()), float(array.max())
-    slack = SUM_TOLERANCE if most == 1.0 else 1e-9
+    slack = 1e-9 if np.isinf(most) else SUM_TOLERANCE
     if np.isfinite(low) and np.isfinite(high) and low >= least - slack and high <= most + slack:
         return
     bad = ~np.isfinite(array) | (array < least - slack) | (array > most + slack)

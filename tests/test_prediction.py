@@ -13,7 +13,7 @@ from mcdrop.accumulation import from_samples
 from mcdrop.errors import DataError
 from mcdrop.files import npz
 from mcdrop.pass_statistics import bernoulli_entropy, entropy
-from mcdrop.prediction import SAVED_PREDICTION, Prediction, concatenate
+from mcdrop.prediction import SAVED_PREDICTION, Prediction, concatenate, header_of
 
 TASKS = ["classification", "binary", "multilabel", "regression", "gaussian"]
 
@@ -302,6 +302,34 @@ def test_files_with_overwritten_bytes_are_refused_or_read_unharmed(tmp_path):
         else:  # some bytes of an archive, such as its dates, carry nothing
             assert_same(found, prediction)
     assert refused > 200
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_a_file_whose_arrays_do_not_belong_together_is_refused(tmp_path, task):
+    path = tmp_path / "file.npz"
+    prediction = draw_prediction(task)
+    arrays = prediction._arrays()
+    header = header_of(prediction)
+    for name, array in arrays.items():
+        for other in (array[:-1], array[np.newaxis], array.astype(str)):
+            changed = arrays | {name: other}
+            npz.save(path, header, changed, SAVED_PREDICTION, force=True)
+            with pytest.raises(DataError, match=r"has shape|has dtype"):
+                Prediction.load(path)
+
+
+@pytest.mark.parametrize(("name", "largest"), [("expected_entropy", np.log(4)), ("votes", 1.0)])
+def test_uncertainties_beyond_what_is_possible_are_refused(tmp_path, name, largest):
+    path = tmp_path / "file.npz"
+    prediction = draw_prediction("classification")
+    array = getattr(prediction, name).copy()
+    array[2] = largest
+    replace(prediction, **{name: array}).save(path)
+    Prediction.load(path)
+    array[2] = 1.1 * largest
+    replace(prediction, **{name: array}).save(path, force=True)
+    with pytest.raises(DataError, match=name):
+        Prediction.load(path)
 
 
 def test_files_of_other_kinds_are_refused(tmp_path):
