@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from mcdrop import intervals
 from mcdrop.evaluation.records import Estimate
 from mcdrop.intervals import Interval
-from mcdrop.intervals.ranking import placements
 
 Array = NDArray[Any]
 
@@ -57,23 +56,6 @@ def ratio(parts: Array, wholes: Array, level: float) -> Estimate:
     """Returns sum(parts) / sum(wholes), each part at most its whole, one of each an example."""
     value = float(parts.sum() / wholes.sum())
     return estimate(value, intervals.cluster_share(parts, wholes, level))
-
-
-def area_under_roc(scores: Array, positive: Array, example: Array | None, level: float) -> Estimate:
-    """Returns the chance that a positive scores above a negative, shape (M,) each.
-
-    Units that share examples carry no interval here: their ranks hang together.
-    """
-    counts = int(positive.sum()), int((~positive).sum())
-    if not all(counts):
-        return UNDEFINED
-    above, _ = placements(scores, positive)
-    found = (
-        intervals.auroc(scores, positive, level)
-        if example is None
-        else intervals.absent("the answers of one example hang together")
-    )
-    return estimate(float(above.mean()), found)
 
 
 def by_example(values: Array, example: Array | None) -> tuple[Array, Array]:

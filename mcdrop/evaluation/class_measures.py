@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mcdrop.evaluation import class_rules as rules
 from mcdrop.evaluation import class_statistics as compute
@@ -162,6 +163,21 @@ def _detection(
         bounds=UNIT_INTERVAL,
     )
 
+
+def _confidence(forecast: ClassForecast) -> NDArray[np.float64]:
+    return np.asarray(forecast.confidence, dtype=np.float64)
+
+
+MEAN_CONFIDENCE: ClassMeasure = Measure(
+    "mean_confidence",
+    "Mean confidence",
+    "share",
+    "neither",
+    compute.average(_confidence),
+    rules.uncertainty(_confidence, lambda forecast: 1.0),
+    bounds=UNIT_INTERVAL,
+)
+"""No score, so not in the registry: what the accuracy should be, and where other data lower it."""
 
 CLASS_MEASURES: tuple[ClassMeasure, ...] = (
     _mean_over_classes(

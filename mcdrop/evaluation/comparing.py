@@ -139,15 +139,20 @@ def compare_sources(
 ) -> Comparison:
     """Returns the comparison of forecasts that are known to fit; see `score` for `on_half`."""
     measures = _choose(metrics, targets)
-    scores, omitted = score(
-        sources, measures, num_resamples=num_resamples, seed=seed, on_half=on_half
+    found, omitted, pairs = compare_measures(
+        sources,
+        measures,
+        reference=reference,
+        level=targets.level,
+        num_resamples=num_resamples,
+        seed=seed,
+        on_half=on_half,
     )
-    missing = {name: reasons for name, reasons in omitted.items() if not scores[name]}
+    missing = {name: reasons for name, reasons in omitted.items() if len(reasons) == len(sources)}
     if missing and not isinstance(metrics, str | None):
         name, reasons = next(iter(missing.items()))
         reason = next(iter(reasons.values()))
         raise DataError(f"`metrics` asks for {name!r}, which is not defined here: {reason}.")
-    pairs = Pairs(scores, targets.level, bool(num_resamples))
     return Comparison(
         task=targets.task,
         names=tuple(sources),
@@ -156,15 +161,34 @@ def compare_sources(
         confidence_level=targets.level,
         num_resamples=num_resamples,
         seed=seed,
-        metrics=tuple(
-            pairs.metric(measure, reference, omitted[measure.name])
-            for measure in measures
-            if scores[measure.name]
-        ),
+        metrics=found,
         omitted={name: next(iter(reasons.values())) for name, reasons in missing.items()},
         y_true=targets.y,
         pairs=pairs,
     )
+
+
+def compare_measures(
+    sources: Mapping[str, Source],
+    measures: Sequence[AnyMeasure],
+    *,
+    reference: str,
+    level: float,
+    num_resamples: int,
+    seed: int,
+    on_half: OnHalf | None = None,
+) -> tuple[tuple[ComparedMetric, ...], dict[str, dict[str, str]], Pairs]:
+    """Returns the metrics that some forecast has, why others lack one, and their differences."""
+    scores, omitted = score(
+        sources, measures, num_resamples=num_resamples, seed=seed, on_half=on_half
+    )
+    pairs = Pairs(scores, level, bool(num_resamples))
+    found = tuple(
+        pairs.metric(measure, reference, omitted[measure.name])
+        for measure in measures
+        if scores[measure.name]
+    )
+    return found, omitted, pairs
 
 
 @dataclass(frozen=True, eq=False)

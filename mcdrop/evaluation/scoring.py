@@ -225,7 +225,7 @@ def _add_halves(
             shares.append(share)
             if on_half is not None:
                 on_half(name, share, half)
-        for each, values in zip(mine, np.array(rows).T, strict=True):
+        for each, values in zip(mine, np.reshape(rows, (len(shares), len(mine))).T, strict=True):
             seen = slice(MOST_HALVES_OF_COSTLY if each.measure.is_costly else None)
             scores[each.measure.name][name] = replace(
                 each, halves=values[seen], shares=np.array(shares)[seen]

@@ -42,9 +42,7 @@ def build(
     images = check_images(x, len(prediction))
     parts: dict[str, Any] = {}
     if out_of_distribution is not None:
-        parts["out_of_distribution"] = compare_data(
-            prediction, out_of_distribution, level=evaluation.confidence_level
-        )
+        parts["out_of_distribution"] = compare_data(evaluation, out_of_distribution)
     if recalibration is not None:
         parts["recalibration"] = recalibrated(evaluation, recalibration)
     kind = kind_of(prediction)

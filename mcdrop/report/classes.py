@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from mcdrop.diagnostics.calibration import CalibrationCurve, calibration_curve
 from mcdrop.diagnostics.confusion import Confusion, confusion, confusion_counts
-from mcdrop.diagnostics.estimates import UNDEFINED, area_under_roc, by_example, mean, ratio, share
+from mcdrop.diagnostics.estimates import UNDEFINED, by_example, mean, ratio, share
 from mcdrop.diagnostics.selective import SelectiveCurve, selective_accuracy
 from mcdrop.diagnostics.separation import histogram
 from mcdrop.evaluation import Evaluation
+from mcdrop.evaluation.detection import error_detection, uncertainties
 from mcdrop.evaluation.forecasts import ClassForecast
 from mcdrop.evaluation.records import Estimate
 from mcdrop.report.content import ClassRow, Separation
@@ -86,31 +87,22 @@ def _both(answers: Answers) -> dict[str, ClassForecast]:
 
 
 def separations(answers: Answers, evaluation: Evaluation) -> tuple[Separation, ...]:
-    """Returns how each measure of uncertainty sets wrong answers apart from right ones.
-
-    The area of the entropies is the evaluation's error detection, where it has that.
-    """
-    monte_carlo, plain = answers.monte_carlo, answers.deterministic
-    known = {each.name: each for each in evaluation.comparisons}.get("error_detection_auroc")
-    measures = [
-        ("predictive_entropy", "Predictive entropy", "monte_carlo", monte_carlo),
-        ("mutual_information", "Mutual information", "monte_carlo", monte_carlo),
-        ("predictive_entropy", "Entropy, deterministic", "deterministic", plain),
-    ]
+    """Returns how each measure of uncertainty sets wrong answers apart from right ones."""
+    found = error_detection(evaluation)
+    right = answers.monte_carlo.correct == 1.0, answers.deterministic.correct == 1.0
     rows = []
-    for name, title, source, forecast in measures:
-        scores = getattr(forecast, name)
-        if scores is None:
-            continue
-        right = forecast.correct == 1.0
-        area = getattr(known, source) if known and name == "predictive_entropy" else None
+    for each in uncertainties(evaluation.prediction):
+        is_plain = each.side == "deterministic"
+        forecast = answers.deterministic if is_plain else answers.monte_carlo
+        scores, mine = getattr(forecast, each.name), right[is_plain]
         rows.append(
             Separation(
-                name=name,
-                title=title,
-                source=source,
-                histogram=histogram(scores[right], scores[~right]),
-                auroc=area or area_under_roc(scores, ~right, answers.example, answers.level),
+                name=each.name,
+                title=each.title,
+                source=each.side,
+                histogram=histogram(scores[mine], scores[~mine]),
+                auroc=found.estimates.get(each.key, UNDEFINED) if found else UNDEFINED,
+                difference=found.differences.get(each.key) if found else None,
             )
         )
     return tuple(rows)

@@ -68,6 +68,8 @@ class Separation:
         source: "monte_carlo" or "deterministic".
         histogram: Both distributions; None when one kind is empty.
         auroc: Chance that one of the second kind scores above one of the first.
+        difference: The same less that of the deterministic prediction; None for that itself,
+            and where it states no uncertainty.
         aupr: Average precision of finding the second kind; data out of distribution only.
         fpr95: Share of the first kind flagged when 95% of the second are found, likewise.
     """
@@ -77,6 +79,7 @@ class Separation:
     source: str
     histogram: Histogram | None
     auroc: Estimate
+    difference: Estimate | None = None
     aupr: Estimate | None = None
     fpr95: Estimate | None = None
 
