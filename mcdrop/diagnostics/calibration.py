@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from scipy.stats import binom
 
 from mcdrop.diagnostics.estimates import by_example, share
+from mcdrop.evaluation.forecasts import ClassForecast
 from mcdrop.weighted.calibration import assign_bins
 
 MOST_BINS = 15
@@ -92,6 +94,21 @@ def calibration_curve(
         chance_low=chance[0],
         chance_high=chance[1],
     )
+
+
+def calibration_curves(
+    forecasts: Mapping[str, ClassForecast], *, confidence_level: float = 0.95
+) -> dict[str, CalibrationCurve]:
+    """Returns the calibration curve of each forecast by its name."""
+    return {
+        name: calibration_curve(
+            forecast.confidence,
+            forecast.correct,
+            example=forecast.units.example,
+            confidence_level=confidence_level,
+        )
+        for name, forecast in forecasts.items()
+    }
 
 
 def _design_effect(deviations: Array, example: Array | None) -> float:

@@ -52,12 +52,6 @@ def mean(
     )
 
 
-def ratio(parts: Array, wholes: Array, level: float) -> Estimate:
-    """Returns sum(parts) / sum(wholes), each part at most its whole, one of each an example."""
-    value = float(parts.sum() / wholes.sum())
-    return estimate(value, intervals.cluster_share(parts, wholes, level))
-
-
 def by_example(values: Array, example: Array | None) -> tuple[Array, Array]:
     """Returns the sum over the units of each example that has some, and their numbers."""
     if example is None:

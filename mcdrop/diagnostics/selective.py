@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,10 @@ from numpy.typing import NDArray
 
 from mcdrop import intervals
 from mcdrop.diagnostics.estimates import share
+from mcdrop.evaluation.forecasts import ClassForecast
+from mcdrop.evaluation.records import Estimate
 from mcdrop.metrics.selective import risk_coverage_curve
+from mcdrop.prediction import Prediction
 
 OPERATING_POINTS = 201
 KNOTS = 41
@@ -103,6 +106,61 @@ def selective_error(
         low=np.minimum(low, value),
         high=np.maximum(high, value),
     )
+
+
+def accuracy_curves(
+    forecasts: Mapping[str, ClassForecast], *, confidence_level: float = 0.95
+) -> dict[str, SelectiveCurve]:
+    """Returns accuracy against coverage of each forecast, ordered by its own entropy."""
+    return {
+        name: selective_accuracy(
+            forecast.predictive_entropy,
+            forecast.correct,
+            example=forecast.units.example,
+            confidence_level=confidence_level,
+        )
+        for name, forecast in forecasts.items()
+    }
+
+
+def error_curves(
+    prediction: Prediction, targets: Array, *, confidence_level: float = 0.95
+) -> dict[str, SelectiveCurve]:
+    """Returns the curves of a regression, that without dropout only where it states a variance."""
+    pairs = {"MC dropout": (prediction.mean, prediction.variance)}
+    if prediction.deterministic_variance is not None:
+        pairs["deterministic"] = (prediction.deterministic, prediction.deterministic_variance)
+    return {
+        name: selective_error(
+            np.sqrt(_per_example(variance)),
+            _per_example(np.square(mean - targets)),
+            confidence_level=confidence_level,
+        )
+        for name, (mean, variance) in pairs.items()
+    }
+
+
+def ending_at(
+    curves: Mapping[str, SelectiveCurve], estimates: Mapping[str, Estimate | None]
+) -> dict[str, SelectiveCurve]:
+    """Returns the curves, their ends at full coverage with the interval of the whole score.
+
+    Accepting everything is the score itself, and one quantity has one interval on a page.
+    """
+    found = {}
+    for name, curve in curves.items():
+        whole = estimates.get(name)
+        if whole is None or not np.isclose(whole.value, curve.value[-1], rtol=1e-6):
+            found[name] = curve
+            continue
+        low, high = curve.low.copy(), curve.high.copy()
+        low[-1], high[-1] = whole.low, whole.high
+        found[name] = replace(curve, low=low, high=high)
+    return found
+
+
+def _per_example(values: Array) -> Array:
+    return values.reshape(values.shape[0], -1).mean(axis=1)
 
 
 def _band(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -11,7 +12,8 @@ from mcdrop._checks import check_number
 from mcdrop.errors import DataError
 from mcdrop.evaluation.cautions import cautions
 from mcdrop.evaluation.class_scores import (
-    Totals,
+    ClassTotals,
+    Passes,
     class_scores,
     class_totals,
     confusion_matrix,
@@ -26,7 +28,7 @@ from mcdrop.evaluation.dropping import set_aside_dropped
 from mcdrop.evaluation.forecasts import ClassForecast, Forecast
 from mcdrop.evaluation.records import ComparedMetric, MetricComparison
 from mcdrop.evaluation.results import Evaluation
-from mcdrop.evaluation.sources import of_deterministic, of_prediction
+from mcdrop.evaluation.sources import Source, of_deterministic, of_prediction
 from mcdrop.evaluation.targets import VOID_LABEL, Targets, as_targets, shape_of
 from mcdrop.prediction import CLASS_TASKS, Prediction, check_prediction
 from mcdrop.targets import PredictionWithTargets, split_targets
@@ -105,14 +107,15 @@ def evaluate(
         given = kept[MONTE_CARLO]
     targets = match_targets(given, y_true, level)
     source = of_prediction(given, targets)
-    halves: list[tuple[float, Totals]] = []
+    halves: list[tuple[float, ClassTotals]] = []
 
     def on_half(name: str, share: float, half: Forecast) -> None:
         if isinstance(half, ClassForecast):
             halves.append((share, class_totals(half)))
 
+    plain = of_deterministic(given, targets)
     compared = compare_sources(
-        {MONTE_CARLO: source, DETERMINISTIC: of_deterministic(given, targets)},
+        {MONTE_CARLO: source, DETERMINISTIC: plain},
         targets,
         reference=DETERMINISTIC,
         metrics=metrics,
@@ -139,13 +142,29 @@ def evaluate(
         y_true=targets.y,
         omitted={**compared.omitted, **left_out},
         warnings=cautions(given, source.forecast),
-        confusion=confusion_matrix(source.forecast)
-        if isinstance(source.forecast, ClassForecast)
-        else None,
-        class_scores=class_scores(source.forecast, halves, source.num_groups, level)
-        if isinstance(source.forecast, ClassForecast) and num_resamples
-        else (),
+        **_of_classes(source, plain, halves, level, with_intervals=num_resamples > 0),
     )
+
+
+def _of_classes(
+    source: Source,
+    plain: Source,
+    halves: Sequence[tuple[float, ClassTotals]],
+    level: float,
+    *,
+    with_intervals: bool,
+) -> dict[str, Any]:
+    """Returns the confusion matrix and the scores of each class, nothing for a regression."""
+    forecast, deterministic = source.forecast, plain.forecast
+    if not (isinstance(forecast, ClassForecast) and isinstance(deterministic, ClassForecast)):
+        return {}
+    passes = Passes(halves, source.num_groups)
+    return {
+        "confusion": confusion_matrix(forecast),
+        "class_scores": class_scores(
+            forecast, deterministic, passes, level, with_intervals=with_intervals
+        ),
+    }
 
 
 def match_targets(prediction: Prediction, y_true: ArrayLike, level: float = 0.95) -> Targets:

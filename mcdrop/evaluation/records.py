@@ -96,7 +96,7 @@ class MetricComparison:
 
 @dataclass(frozen=True)
 class ClassScore:
-    """Precision, recall and F1 of one class, of the mean of the passes.
+    """How one class fares; of the mean of the passes where nothing else is said.
 
     Attributes:
         label: Number of the class; of a multilabel task, of the label.
@@ -104,6 +104,12 @@ class ClassScore:
         precision: Share of the class among the units predicted as it.
         recall: Share of the units of the class that are predicted as it.
         f1: Harmonic mean of both.
+        predictive_entropy: Mean over the units of the class in nats; of a multilabel task, over
+            all examples whose label is known.
+        deterministic_recall: The recall of the deterministic prediction.
+        intersection_over_union: Units of the class that are predicted as it, among those that
+            are either; dense outputs only, None otherwise.
+        deterministic_intersection_over_union: The same of the deterministic prediction.
     """
 
     label: int
@@ -111,6 +117,10 @@ class ClassScore:
     precision: Estimate
     recall: Estimate
     f1: Estimate
+    predictive_entropy: Estimate
+    deterministic_recall: Estimate
+    intersection_over_union: Estimate | None = None
+    deterministic_intersection_over_union: Estimate | None = None
 
 
 def plain(values: Any) -> Any:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mcdrop._checks import as_float
-from mcdrop.diagnostics.calibration import CalibrationCurve, calibration_curve
+from mcdrop.diagnostics.calibration import CalibrationCurve, calibration_curves
 from mcdrop.diagnostics.regression import PitHistogram, pit_of
 from mcdrop.diagnostics.regression import pit_histogram as compute_pit_histogram
 from mcdrop.metrics.quantile import QuantileCalibrationCurve, quantile_calibration_curve
@@ -62,15 +62,8 @@ def reliability_diagram(
         >>> ax.get_xlabel()
         'Confidence'
     """
-    curves = {
-        name: calibration_curve(
-            found.confidence,
-            found.correct,
-            example=found.units.example,
-            confidence_level=confidence_level,
-        )
-        for name, found in class_forecasts(forecast, y_true).items()
-    }
+    forecasts = class_forecasts(forecast, y_true)
+    curves = calibration_curves(forecasts, confidence_level=confidence_level)
     return draw_reliability(curves, current_axes(ax))
 
 

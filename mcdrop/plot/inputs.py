@@ -28,7 +28,7 @@ def class_forecasts(forecast: Forecasts, y_true: ArrayLike) -> dict[str, ClassFo
     Raises:
         DataError: A forecast is none of classes, or does not fit the labels.
     """
-    if isinstance(forecast, Mapping):
+    if isinstance(forecast, Mapping):  # a Prediction of several is that of its passes
         return {str(name): _class_forecast(value, y_true) for name, value in forecast.items()}
     if not isinstance(forecast, Prediction):
         return {"forecast": _class_forecast(forecast, y_true)}

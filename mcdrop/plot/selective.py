@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mcdrop.diagnostics.selective import SelectiveCurve, selective_accuracy, selective_error
+from mcdrop.diagnostics.selective import SelectiveCurve, accuracy_curves, error_curves
 from mcdrop.plot.axes import DASHED, current_axes, percent_tick, tidy
 from mcdrop.plot.inputs import Forecasts, class_forecasts, regression_targets
 from mcdrop.plot.palette import LIGHT, MARKERS, MODELS, OFF, series_colours
@@ -63,39 +63,12 @@ def risk_coverage(
         'Accuracy of those'
     """
     if isinstance(forecast, Prediction) and forecast.task not in CLASS_TASKS:
-        curves = error_curves(forecast, regression_targets(forecast, y_true), confidence_level)
+        targets = regression_targets(forecast, y_true)
+        curves = error_curves(forecast, targets, confidence_level=confidence_level)
     else:
-        curves = {
-            name: selective_accuracy(
-                found.predictive_entropy,
-                found.correct,
-                example=found.units.example,
-                confidence_level=confidence_level,
-            )
-            for name, found in class_forecasts(forecast, y_true).items()
-        }
+        forecasts = class_forecasts(forecast, y_true)
+        curves = accuracy_curves(forecasts, confidence_level=confidence_level)
     return draw_risk_coverage(curves, current_axes(ax))
-
-
-def error_curves(
-    prediction: Prediction, targets: Array, confidence_level: float
-) -> dict[str, SelectiveCurve]:
-    """Returns the curves of a regression, that without dropout only where it states a variance."""
-    pairs = {"MC dropout": (prediction.mean, prediction.variance)}
-    if prediction.deterministic_variance is not None:
-        pairs["deterministic"] = (prediction.deterministic, prediction.deterministic_variance)
-    return {
-        name: selective_error(
-            np.sqrt(_per_example(variance)),
-            _per_example(np.square(mean - targets)),
-            confidence_level=confidence_level,
-        )
-        for name, (mean, variance) in pairs.items()
-    }
-
-
-def _per_example(values: Array) -> Array:
-    return values.reshape(values.shape[0], -1).mean(axis=1)
 
 
 def draw_risk_coverage(

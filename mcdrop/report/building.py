@@ -8,10 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from mcdrop.diagnostics.calibration import calibration_curves
+from mcdrop.diagnostics.confusion import confusion
 from mcdrop.diagnostics.convergence import convergence
 from mcdrop.diagnostics.regression import regression
-from mcdrop.diagnostics.selective import SelectiveCurve
+from mcdrop.diagnostics.selective import SelectiveCurve, accuracy_curves, ending_at, error_curves
 from mcdrop.evaluation import Evaluation
+from mcdrop.plot.inputs import class_forecasts
 from mcdrop.prediction import Prediction
 from mcdrop.report import classes, findings, verdict, verdict_classes, verdict_values
 from mcdrop.report.content import Answer, Content
@@ -19,7 +22,6 @@ from mcdrop.report.context import ReportContext, check_class_names, check_images
 from mcdrop.report.gallery import gallery
 from mcdrop.report.out_of_distribution import out_of_distribution as compare_data
 from mcdrop.report.recalibration import Recalibration, recalibrated
-from mcdrop.report.scored import as_answers, ending_at, error_curves, label_places
 from mcdrop.report.words import find
 
 
@@ -95,30 +97,35 @@ def _value_parts(evaluation: Evaluation) -> dict[str, Any]:
             verdict_values.failure(found),
         ),
         "scored": found.count,
-        "selective": error_curves(evaluation),
+        "selective": error_curves(prediction, targets, confidence_level=level),
         "regression": found,
     }
 
 
 def _class_parts(evaluation: Evaluation, names: Sequence[str]) -> dict[str, Any]:
     kind = kind_of(evaluation.prediction)
-    answers = as_answers(evaluation)
-    if kind == "labels":
-        rows = classes.label_rows(answers, names, label_places(evaluation))
-        confusion = None
-    else:
-        rows = classes.class_rows(answers, names, dense=kind == "pixels")
-        confusion = classes.confusions(answers)
+    level = evaluation.confidence_level
+    forecasts = class_forecasts(evaluation.prediction, evaluation.y_true)
+    forecast = forecasts["MC dropout"]
+    rows = classes.class_rows(evaluation, names)
+    confusions = None
+    if kind != "labels":
+        confusions = confusion(
+            forecast.labels,
+            forecast.columns.predicted,
+            forecast.predictive_entropy,
+            forecast.num_classes,
+        )
     return {
         "answers": (
-            verdict_classes.trust(evaluation, answers),
+            verdict_classes.trust(evaluation, forecast),
             verdict.change(evaluation),
-            verdict_classes.failure(evaluation, answers, rows, confusion),
+            verdict_classes.failure(evaluation, forecast, rows, confusions),
         ),
-        "scored": len(answers),
-        "calibration": classes.calibration(answers),
-        "separations": classes.separations(answers, evaluation),
-        "selective": classes.selective(answers),
+        "scored": int(forecast.labels.size),
+        "calibration": calibration_curves(forecasts, confidence_level=level),
+        "separations": classes.separations(evaluation, forecasts),
+        "selective": accuracy_curves(forecasts, confidence_level=level),
         "classes": rows,
-        "confusion": confusion,
+        "confusion": confusions,
     }

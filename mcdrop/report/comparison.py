@@ -9,16 +9,15 @@ from typing import Any
 
 import numpy as np
 
-from mcdrop.diagnostics.calibration import CalibrationCurve
-from mcdrop.diagnostics.selective import SelectiveCurve
+from mcdrop.diagnostics.calibration import CalibrationCurve, calibration_curves
+from mcdrop.diagnostics.selective import SelectiveCurve, accuracy_curves, ending_at, error_curves
 from mcdrop.errors import DataError
 from mcdrop.evaluation import Comparison, Evaluation, compare
 from mcdrop.evaluation.formatting import joined
 from mcdrop.evaluation.records import ComparedMetric, Estimate
-from mcdrop.report import classes
+from mcdrop.plot.inputs import class_forecasts
 from mcdrop.report.content import Answer, ComparisonContent, Fact
 from mcdrop.report.context import ReportContext, kind_of
-from mcdrop.report.scored import as_answers, ending_at, error_curves
 from mcdrop.report.tables import OF_DISTRIBUTIONS, cell, ranked
 from mcdrop.report.words import WORDS, isolated, lower
 
@@ -124,13 +123,15 @@ def _curves(
     selective: dict[str, SelectiveCurve] = {}
     calibration: dict[str, CalibrationCurve] = {}
     for letter, evaluation in evaluations.items():
+        level = evaluation.confidence_level
         named = {"MC dropout": letter, "deterministic": OFF.format(letter)}
         if kind_of(evaluation.prediction) == "values":
-            found = error_curves(evaluation)
+            found = error_curves(evaluation.prediction, evaluation.y_true, confidence_level=level)
         else:
-            answers = as_answers(evaluation)
-            found = classes.selective(answers)
-            calibration |= {named[n]: c for n, c in classes.calibration(answers).items()}
+            forecasts = class_forecasts(evaluation.prediction, evaluation.y_true)
+            found = accuracy_curves(forecasts, confidence_level=level)
+            curves = calibration_curves(forecasts, confidence_level=level)
+            calibration |= {named[name]: curve for name, curve in curves.items()}
         selective |= {named[name]: curve for name, curve in found.items()}
     return selective, calibration
 

@@ -7,14 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from mcdrop.diagnostics.calibration import calibration_curve
+from mcdrop.diagnostics.calibration import calibration_curves
 from mcdrop.diagnostics.regression import regression
 from mcdrop.errors import DataError
 from mcdrop.evaluation import Evaluation, compare
-from mcdrop.evaluation.forecasts import ClassForecast
+from mcdrop.plot.inputs import class_forecasts
 from mcdrop.prediction import CLASS_TASKS, Prediction
 from mcdrop.report.content import Recalibrated, RepairedMetric
-from mcdrop.report.scored import class_forecast
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,13 +79,10 @@ def recalibrated(evaluation: Evaluation, found: Recalibration) -> Recalibrated:
             seed=evaluation.seed,
         )
     else:
-        forecast: ClassForecast = class_forecast(after, evaluation.y_true)
-        curves["calibration"] = calibration_curve(
-            forecast.confidence,
-            forecast.correct,
-            example=forecast.units.example,
-            confidence_level=evaluation.confidence_level,
-        )
+        forecasts = class_forecasts({"after": after}, evaluation.y_true)
+        curves["calibration"] = calibration_curves(
+            forecasts, confidence_level=evaluation.confidence_level
+        )["after"]
     return Recalibrated(
         name=found.name,
         num_fitted=found.num_fitted,

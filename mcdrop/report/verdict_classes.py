@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from mcdrop.diagnostics.confusion import Confusion
 from mcdrop.diagnostics.estimates import mean, share
 from mcdrop.evaluation import Evaluation, compare
+from mcdrop.evaluation.forecasts import ClassForecast
 from mcdrop.evaluation.formatting import count, joined, percent, plural
 from mcdrop.evaluation.records import Estimate
 from mcdrop.evaluation.targets import VOID_LABEL
-from mcdrop.report.classes import Answers
 from mcdrop.report.content import Answer, ClassRow, Fact
 from mcdrop.report.context import kind_of
 from mcdrop.report.tables import cell, share_cell
@@ -36,11 +36,11 @@ BASELINES = {
 }
 
 
-def trust(evaluation: Evaluation, answers: Answers) -> Answer:
+def trust(evaluation: Evaluation, forecast: ClassForecast) -> Answer:
     """Returns whether answers and confidences of a classifier can be relied on."""
-    level, forecast = answers.level, answers.monte_carlo
+    level, example = evaluation.confidence_level, forecast.units.example
     found = find(evaluation, "accuracy")
-    right = found.monte_carlo if found else share(forecast.correct, answers.example, level)
+    right = found.monte_carlo if found else share(forecast.correct, example, level)
     kind = kind_of(evaluation.prediction)
     gain = _gain(evaluation)
     baseline = f"{share_text(replace(right, value=right.value - gain.value))} by {BASELINES[kind]}"
@@ -59,12 +59,12 @@ def trust(evaluation: Evaluation, answers: Answers) -> Answer:
         if error.floor is not None:
             chance = f"; chance gives {percent(error.floor.low)} to {percent(error.floor.high)}"
         facts.append(Fact("Calibration error", shown.value, f"{shown.detail}{chance}".strip("; ")))
-    confidence = mean(forecast.confidence, answers.example, level, bounds=(0.0, 1.0))
+    confidence = mean(forecast.confidence, example, level, bounds=(0.0, 1.0))
     if len(facts) < 3:
         shown = share_cell(confidence)
         detail = f"{shown.detail}; equals the accuracy when calibrated".strip("; ")
         facts.append(Fact("Mean confidence", shown.value, detail))
-    tone, rest = _judged(evaluation, answers, gain, None if error is None else error.monte_carlo)
+    tone, rest = _judged(evaluation, forecast, gain, None if error is None else error.monte_carlo)
     return Answer(TRUST, tone, WORDS[tone], f"{lead}{rest}", tuple(facts))
 
 
@@ -96,7 +96,7 @@ def _gain(evaluation: Evaluation) -> Estimate:
 
 
 def _judged(
-    evaluation: Evaluation, answers: Answers, gain: Estimate, error: Estimate | None
+    evaluation: Evaluation, forecast: ClassForecast, gain: Estimate, error: Estimate | None
 ) -> tuple[str, str]:
     """Returns tone and end of the sentence: better than a constant, and honest about itself?"""
     examples = plural(evaluation.num_examples, "example")
@@ -110,7 +110,7 @@ def _judged(
     if not is_known(error):
         return "few", f"; too few to judge its confidence ({error.reason})."
     if error.low > 0:
-        return "partly", f", but {_fault(answers, error)}."
+        return "partly", f", but {_fault(evaluation, forecast, error)}."
     if error.high <= TOLERATED:
         return "yes", f", and its confidence is right to within {points(error.high)}."
     return (
@@ -119,12 +119,10 @@ def _judged(
     )
 
 
-def _fault(answers: Answers, error: Estimate) -> str:
+def _fault(evaluation: Evaluation, forecast: ClassForecast, error: Estimate) -> str:
     """Returns how the confidence is off: on the whole, or in places only."""
-    forecast = answers.monte_carlo
-    gap = mean(
-        forecast.confidence - forecast.correct, answers.example, answers.level, bounds=(-1.0, 1.0)
-    )
+    gaps, level = forecast.confidence - forecast.correct, evaluation.confidence_level
+    gap = mean(gaps, forecast.units.example, level, bounds=(-1.0, 1.0))
     if gap.low > 0:
         return f"overconfident by {points(gap.value)}"
     if gap.high < 0:
@@ -134,26 +132,27 @@ def _fault(answers: Answers, error: Estimate) -> str:
 
 def failure(
     evaluation: Evaluation,
-    answers: Answers,
+    forecast: ClassForecast,
     rows: Sequence[ClassRow],
     confusion: Confusion | None,
 ) -> Answer:
     """Returns which classes fail most, and whether the uncertainty sees mistakes coming."""
-    correct = answers.monte_carlo.correct
+    correct, example = forecast.correct, forecast.units.example
+    level = evaluation.confidence_level
     wrong = int((correct == 0).sum())
     if wrong == 0:
-        most = share(correct, answers.example, answers.level)
+        most = share(correct, example, level)
         bound = percent(1.0 - most.low) if is_known(most) else "more"
         headline = f"Nowhere in these data; up to {bound} mistakes are still possible."
         return Answer(FAILURE, "few", "No mistake seen", headline, ())
-    worst, shown = _worst(rows, answers.level)
+    worst, shown = _worst(rows, level)
     facts = [_class_fact(worst[0])] if shown else []
     if confusion is not None:
-        order = np.argsort(-answers.monte_carlo.predictive_entropy, kind="stable")
-        inside = np.zeros(len(answers), bool)
+        order = np.argsort(-forecast.predictive_entropy, kind="stable")
+        inside = np.zeros(correct.size, bool)
         inside[order[: confusion.count]] = True
         mistakes = correct == 0
-        held = share(1.0 * inside[mistakes], answers.among(mistakes), answers.level)
+        held = share(1.0 * inside[mistakes], None if example is None else example[mistakes], level)
         facts.append(mistakes_fact(held, wrong, confusion.count, confusion.share))
     where = _where(worst, shown, kind_of(evaluation.prediction))
     detection = find(evaluation, "error_detection_auroc")
