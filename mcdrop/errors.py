@@ -2,6 +2,7 @@
 
 McdropError
 ├── ModelError(ValueError)    the model cannot be sampled as asked
+│   └── NoDropoutError        nothing in it would be random
 └── DataError(ValueError)     arrays or files that do not fit what was asked
 
 The command line turns any of them into one line and exit status 1; every other
@@ -15,6 +16,10 @@ class McdropError(Exception):
 
 class ModelError(McdropError, ValueError):
     """The model cannot be loaded, or cannot be sampled as asked."""
+
+
+class NoDropoutError(ModelError):
+    """Nothing in the model would be random, so that every pass would be the same."""
 
 
 class DataError(McdropError, ValueError):

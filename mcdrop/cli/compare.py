@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from argparse import Namespace
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from mcdrop.cli.report import tell
 from mcdrop.cli.terminal import Terminal
@@ -21,8 +20,10 @@ from mcdrop.cli.work import (
     versions,
     wrap_model,
 )
-from mcdrop.errors import DataError, McdropError
-from mcdrop.evaluation import Evaluation, compare, evaluate
+from mcdrop.errors import DataError, McdropError, NoDropoutError
+from mcdrop.evaluation import Evaluation, evaluate
+from mcdrop.evaluation.models import Plain, compare_models
+from mcdrop.loading import load_model
 from mcdrop.loading.saved import read_saved_model
 from mcdrop.report.writing import REPORT
 
@@ -35,16 +36,14 @@ def run(options: Namespace, terminal: Terminal) -> None:
         read_saved_model(path)
     check_source(options.data)
     with claim_output(options, REPORT) as output:
-        evaluations = {
-            name: _evaluate(name, path, options, terminal)
-            for name, path in zip(names, options.models, strict=True)
-        }
+        models = _score(dict(zip(names, options.models, strict=True)), options, terminal)
         with output.draft() as draft:
-            _write(draft, evaluations, options)
+            _write(draft, models, options)
+    comparison = compare_models(models)
+    evaluations = {n: each for n, each in models.items() if isinstance(each, Evaluation)}
     for name, evaluation in evaluations.items():
-        terminal.say(f"{name}\n{evaluation.to_text()}\n")
-    predictions = {name: evaluation.prediction for name, evaluation in evaluations.items()}
-    comparison = compare(predictions, next(iter(evaluations.values())).y_true)
+        for warning in evaluation.warnings.values():
+            terminal.warn(f"{name}: {warning}")
     terminal.say(comparison.to_text())
     tell(options.output, terminal)
     found = {name: evaluation.to_dict() for name, evaluation in evaluations.items()}
@@ -69,18 +68,67 @@ def name_models(paths: Sequence[Path]) -> list[str]:
     return names if len(set(names)) == len(names) else [str(path) for path in paths]
 
 
+def _score(
+    paths: Mapping[str, Path], options: Namespace, terminal: Terminal
+) -> dict[str, Evaluation | Plain]:
+    """Returns the evaluation of each model by name, and what those without dropout predict."""
+    found: dict[str, Evaluation | Plain] = {}
+    without = {}
+    for name, path in paths.items():
+        try:
+            found[name] = _evaluate(name, path, options, terminal)
+        except NoDropoutError as error:
+            without[name] = path
+            reason = str(error)
+    evaluations = [each for each in found.values() if isinstance(each, Evaluation)]
+    if not evaluations:
+        raise DataError(f"None of the models has dropout to compare. {reason}")
+    for name, path in without.items():
+        terminal.note(f"{name} has no dropout; its ordinary prediction is compared.")
+        found[name] = _plain(name, path, evaluations[0], options, terminal)
+    return {name: found[name] for name in paths}
+
+
 def _evaluate(name: str, path: Path, options: Namespace, terminal: Terminal) -> Evaluation:
     try:
         mc = wrap_model(path, options, terminal)
         examples = open_examples(options.data, mc.model, options, terminal)
         labels = read_labels(examples, try_out(mc, examples, options))
+    except NoDropoutError:
+        raise
     except McdropError as error:
         raise DataError(f"{name}: {error}") from error
     tell_readings(examples, labels, terminal)
-    return evaluate(sample(mc, examples, options, terminal, f"Sampling {name}"), labels.values)
+    prediction = sample(mc, examples, options, terminal, f"Sampling {name}")
+    evaluation = evaluate(prediction, labels.values, metrics=options.metrics)
+    return evaluation.with_warnings(examples.warnings)
 
 
-def _write(folder: Path, evaluations: dict[str, Any], options: Namespace) -> None:
+def _plain(
+    name: str, path: Path, beside: Evaluation, options: Namespace, terminal: Terminal
+) -> Plain:
+    """Returns what a model without dropout predicts, as `mcdrop.compare` takes it."""
+    from mcdrop.engine.plain import predict_plain
+    from mcdrop.engine.tasks import Asked
+
+    asked = Asked(options.task, options.gaussian_scale, options.model_output)
+    try:
+        model = load_model(path)
+        examples = open_examples(options.data, model, options, terminal)
+        task, values, variance = predict_plain(model, examples.fitted.x(), asked)
+    except McdropError as error:
+        raise DataError(f"{name}: {error}") from error
+    expected = beside.prediction.deterministic.shape
+    if task != beside.task or values.shape != expected:
+        raise DataError(
+            f"{name} is of task {task} with output shape {values.shape[1:]}, the models with "
+            f"dropout of {beside.task} with {expected[1:]}; compare models of one task and the "
+            "same outputs."
+        )
+    return values if variance is None else (values, variance)
+
+
+def _write(folder: Path, models: Mapping[str, Evaluation | Plain], options: Namespace) -> None:
     from mcdrop import report
 
     context = report.ReportContext(
@@ -89,4 +137,4 @@ def _write(folder: Path, evaluations: dict[str, Any], options: Namespace) -> Non
         seed=options.seed,
         versions=versions(),
     )
-    report.compare(evaluations, folder, context=context)
+    report.compare(models, folder, context=context)

@@ -54,8 +54,11 @@ class Parser(argparse.ArgumentParser):
         argparse would first complain of a required option that is there under another name, and
         tell unknown options of a command with the usage of the whole program.
         """
-        self._check_options(list(args or ()))
-        namespace, rest = super().parse_known_args(args, namespace)
+        arguments = list(args or ())
+        self._check_options(arguments)
+        if any(action.nargs == "+" and not action.option_strings for action in self._actions):
+            arguments = self._options_first(arguments)
+        namespace, rest = super().parse_known_args(arguments, namespace)
         if rest:
             self.error(f"unexpected argument: {' '.join(rest)}")
         return namespace, rest
@@ -102,6 +105,23 @@ class Parser(argparse.ArgumentParser):
             name = argument.split("=")[0]
             if _looks_like_option(argument) and not self._knows(name):
                 self.error(f"unknown option {name}{self._suggestion(name)}")
+
+    def _options_first(self, arguments: Sequence[str]) -> list[str]:
+        """Returns the arguments with options before the rest: argparse wants lists in one piece."""
+        options: list[str] = []
+        others: list[str] = []
+        remaining = iter(arguments)
+        for argument in remaining:
+            if argument == "--":
+                others += remaining
+            elif not _looks_like_option(argument):
+                others.append(argument)
+            else:
+                options.append(argument)
+                action = self._option_string_actions.get(argument)
+                if action is not None and action.nargs is None:
+                    options += [value for value in [next(remaining, None)] if value is not None]
+        return [*options, "--", *others]
 
     def _knows(self, name: str) -> bool:
         # Of short options several may be joined, or one and its value.

@@ -213,6 +213,17 @@ def add_data(parser: Any) -> None:
     )
 
 
+def add_metrics(parser: Any) -> None:
+    """Adds --metrics."""
+    add(
+        parser,
+        "--metrics",
+        choices=("default", "all"),
+        default="default",
+        help="the scores to compute: the main ones, or every one there is, which takes longer",
+    )
+
+
 def add_class_names(parser: Any) -> None:
     """Adds --class-names."""
     add(

@@ -114,6 +114,7 @@ def _add_report(commands: Any) -> None:
         help="exit with status 3 unless the end of the metric's interval keeps this bound (or "
         "METRIC>=NUMBER), as in 'accuracy>=0.9'; may be repeated",
     )
+    opt.add_metrics(parser)
     opt.add_class_names(parser)
     opt.add_json(parser)
     opt.add_sampling(parser)
@@ -188,11 +189,17 @@ def _add_compare(commands: Any) -> None:
         "mcdrop compare a.keras b.keras test.npz --output comparison",
     )
     opt.add(
-        parser, "models", metavar=opt.MODEL, type=Path, nargs="+", help="two or more model files"
+        parser,
+        "models",
+        metavar=opt.MODEL,
+        type=Path,
+        nargs="+",
+        help="two or more model files; of one without dropout the ordinary prediction is compared",
     )
     opt.add(parser, "data", metavar=opt.DATA, help=f"labelled data, named last: {opt.DATA_HELP}")
     opt.add_import(parser)
     opt.add_output(parser, opt.FOLDER, "folder for index.html and report.json")
+    opt.add_metrics(parser)
     opt.add_class_names(parser)
     opt.add_json(parser)
     opt.add_sampling(parser)

@@ -75,8 +75,9 @@ def _report(options: Namespace, output: Output, terminal: Terminal) -> int:
     others = (
         sample(mc, other_data, options, terminal, "Sampling other data") if other_data else None
     )
-    metrics = requirements.metrics_for(options.require, trial.task)
+    metrics = requirements.metrics_for(options.require, trial.task, options.metrics)
     evaluation = evaluate(prediction, labels.values, metrics=metrics)
+    evaluation = evaluation.with_warnings(examples.warnings)
     outcomes = requirements.judge(options.require, evaluation)
     repaired = fitted.repair(prediction) if fitted is not None else None
     context = make_context(mc, options, seconds, readings)

@@ -115,8 +115,8 @@ def check_names(requirements: Sequence[Requirement], task: str | None = None) ->
         raise DataError(f"--require {each}: {each.metric!r} {where}; {hint}")
 
 
-def metrics_for(requirements: Sequence[Requirement], task: str) -> str | list[str]:
-    """Returns the metrics to evaluate: the default ones and those that are required."""
+def metrics_for(requirements: Sequence[Requirement], task: str, asked: str) -> str:
+    """Returns the metrics to evaluate: those asked for, or all where more are required."""
     from mcdrop.evaluation.class_measures import CLASS_MEASURES
     from mcdrop.evaluation.regression_measures import REGRESSION_MEASURES
     from mcdrop.prediction import CLASS_TASKS
@@ -124,7 +124,7 @@ def metrics_for(requirements: Sequence[Requirement], task: str) -> str | list[st
     measures = CLASS_MEASURES if task in CLASS_TASKS else REGRESSION_MEASURES
     default = {measure.name for measure in measures if measure.is_default}
     more = {each.metric for each in requirements} - default
-    return "all" if more else "default"
+    return "all" if more else asked
 
 
 def judge(requirements: Sequence[Requirement], evaluation: Evaluation) -> list[Outcome]:

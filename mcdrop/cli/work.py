@@ -7,9 +7,9 @@ import importlib.util
 import platform
 import sys
 from argparse import Namespace
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -57,10 +57,17 @@ _PACKAGES = ("keras", "tensorflow", "numpy")
 
 @dataclass(frozen=True, eq=False)
 class Examples:
-    """Data as the user gave them, and as the model takes them."""
+    """Data as the user gave them, and as the model takes them.
+
+    Attributes:
+        original: As they were given.
+        fitted: As the model takes them.
+        warnings: What makes the model's numbers doubtful, a sentence each, by a short key.
+    """
 
     original: Data
     fitted: Data
+    warnings: Mapping[str, str] = field(default_factory=dict)
 
     def pictures(self) -> NDArray[Any] | None:
         """Returns the examples for showing when they are images, shape (N, height, width, ...)."""
@@ -144,7 +151,8 @@ def open_examples(
     hint = pixel_hint(data, model, options.scale)
     if hint:
         terminal.warn(hint)
-    return Examples(data, fit_to_model(data, model, scale=options.scale))
+    warnings = {"raw_pixels": hint} if hint else {}
+    return Examples(data, fit_to_model(data, model, scale=options.scale), warnings)
 
 
 def check_source(source: str) -> None:

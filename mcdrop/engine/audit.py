@@ -11,7 +11,7 @@ import keras
 from mcdrop.engine.functional import is_plain
 from mcdrop.engine.private_keras import draws_masks
 from mcdrop.engine.randomness import describe_unknown
-from mcdrop.errors import DataError, ModelError
+from mcdrop.errors import DataError, ModelError, NoDropoutError
 
 Layer = Any
 
@@ -349,19 +349,19 @@ def _check_random(leaves: tuple[Leaf, ...]) -> None:
     if any(info.rate != 1.0 for info in selected):
         return
     if not leaves:
-        raise ModelError(
+        raise NoDropoutError(
             "The model has no dropout or other stochastic layer, so every pass would be the same. "
             "Wrap a model that was trained with dropout, or mcdrop.register the class of your "
             "custom layer, or the model's own class if its `call` draws."
         )
     listed = "; ".join(f"{leaf.info.path} ({leaf.info.reason})" for leaf in leaves)
     if all(leaf.info.kind in ("unregistered", *NEVER_CHOSEN) for leaf in leaves):
-        raise ModelError(
+        raise NoDropoutError(
             "The model has no dropout or other stochastic layer of a known class. It has: "
             f"{listed}. "
             "The class to register may be the model's own, if its `call` draws."
         )
-    raise ModelError(
+    raise NoDropoutError(
         f"Nothing in the model would be random. Its stochastic layers: {listed}. "
         "Choose some with `layers`."
     )

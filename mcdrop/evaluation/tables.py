@@ -90,12 +90,12 @@ def comparison_table(
         for kind, records in (("", metric.estimates), ("difference of ", metric.differences))
         for name, found in records.items()
     )
-    partly = {
-        f"{metric.name} of {name}": reason
-        for metric in metrics
-        for name, reason in metric.omitted.items()
-    }
-    return _shown(title, lines, explained, _notes(metrics), reasons, {**omitted, **partly}, {})
+    partly: dict[str, list[str]] = {}
+    for metric in metrics:
+        for name, reason in metric.omitted.items():
+            partly.setdefault(f"of {name}, {reason}", []).append(metric.name)
+    left_out = {", ".join(found): where for where, found in partly.items()}
+    return _shown(title, lines, explained, _notes(metrics), reasons, {**omitted, **left_out}, {})
 
 
 def _shown(

@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from string import ascii_uppercase
-from typing import Any
 
 import numpy as np
 
 from mcdrop.diagnostics.calibration import CalibrationCurve, calibration_curves
 from mcdrop.diagnostics.selective import SelectiveCurve, accuracy_curves, ending_at, error_curves
 from mcdrop.errors import DataError
-from mcdrop.evaluation import Comparison, Evaluation, compare
+from mcdrop.evaluation import Comparison, Evaluation
+from mcdrop.evaluation.forecasts import ClassForecast
 from mcdrop.evaluation.formatting import joined
-from mcdrop.evaluation.records import ComparedMetric, Estimate
+from mcdrop.evaluation.models import OFF, Plain, compare_models, have_same_targets, metrics_apart
+from mcdrop.evaluation.records import ComparedMetric
 from mcdrop.plot.inputs import class_forecasts
 from mcdrop.report.content import Answer, ComparisonContent, Fact
 from mcdrop.report.context import ReportContext, kind_of
@@ -23,9 +24,6 @@ from mcdrop.report.words import WORDS, isolated, lower
 
 MAX_MODELS = 12
 LONGEST_NAME = 24
-
-OFF = "{}, off"
-"""Name of a model's prediction without dropout; that with it has the letter alone."""
 
 QUESTIONS = {
     "mean_intersection_over_union": "Whose classes overlap the truth most?",
@@ -37,28 +35,32 @@ QUESTIONS = {
 
 
 def build_comparison(
-    evaluations: Mapping[str, Evaluation], context: ReportContext | None = None
+    models: Mapping[str, Evaluation | Plain],
+    context: ReportContext | None = None,
 ) -> ComparisonContent:
     """Returns the content of a comparison; see `mcdrop.report.compare`."""
-    names, found = tuple(evaluations), tuple(evaluations.values())
-    _check(names, found)
+    names = tuple(models)
     letters = dict(zip(names, ascii_uppercase, strict=False))
-    truth = np.asarray(found[0].y_true)
-    paired = all(np.array_equal(truth, np.asarray(other.y_true)) for other in found[1:])
-    by_letter = dict(zip(letters.values(), found, strict=True))
-    compared = _compared(by_letter) if paired else None
-    metrics = compared.metrics if compared else _apart(by_letter)
+    evaluations = {n: each for n, each in models.items() if isinstance(each, Evaluation)}
+    _check(names, evaluations)
+    by_letter = {letters[name]: each for name, each in models.items()}
+    evaluated = {letters[name]: each for name, each in evaluations.items()}
+    first = next(iter(evaluations.values()))
+    compared = None
+    if len(evaluations) < len(models) or have_same_targets(evaluations):
+        compared = compare_models(by_letter)
+    metrics = compared.metrics if compared else metrics_apart(evaluated)
     short = dict(zip(letters.values(), shortened(names), strict=True))
-    selective, calibration = _curves(by_letter)
+    selective, calibration = _curves(by_letter, first)
     whole = {metric.name: metric.estimates for metric in metrics}
     return ComparisonContent(
         letters=letters,
         context=_titled(context or ReportContext(), len(names)),
-        kind=kind_of(found[0].prediction),
-        num_examples=found[0].num_examples,
-        num_samples={name: each.num_samples for name, each in evaluations.items()},
-        confidence_level=found[0].confidence_level,
-        paired=paired,
+        kind=kind_of(first.prediction),
+        num_examples=first.num_examples,
+        num_samples={n: evaluations[n].num_samples if n in evaluations else 0 for n in names},
+        confidence_level=first.confidence_level,
+        paired=compared is not None,
         answers=_answers(metrics, compared, short),
         forecasts=compared.names if compared else tuple(by_letter),
         metrics=metrics,
@@ -67,73 +69,38 @@ def build_comparison(
     )
 
 
-def _compared(evaluations: Mapping[str, Evaluation]) -> Comparison:
-    """Returns every forecast beside the first model's, on the same examples."""
-    first = next(iter(evaluations.values()))
-    forecasts: dict[str, Any] = {}
-    for letter, evaluation in evaluations.items():
-        prediction = evaluation.prediction
-        variance = prediction.deterministic_variance
-        plain = prediction.deterministic
-        forecasts[letter] = prediction
-        forecasts[OFF.format(letter)] = plain if variance is None else (plain, variance)
-    shared = [
-        comparison.name
-        for comparison in first.comparisons
-        if all(comparison.name in _names(each) for each in evaluations.values())
-    ]
-    return compare(
-        forecasts,
-        first.y_true,
-        metrics=shared,
-        confidence_level=first.confidence_level,
-        num_resamples=first.num_resamples,
-        seed=first.seed,
-    )
-
-
-def _names(evaluation: Evaluation) -> set[str]:
-    return {comparison.name for comparison in evaluation.comparisons}
-
-
-def _apart(evaluations: Mapping[str, Evaluation]) -> tuple[ComparedMetric, ...]:
-    """Returns the metrics of models with targets of their own, which have no differences."""
-    metrics = []
-    for each in next(iter(evaluations.values())).comparisons:
-        estimates: dict[str, Estimate] = {}
-        for letter, evaluation in evaluations.items():
-            if each.name not in _names(evaluation):
-                continue
-            found = evaluation[each.name]
-            estimates[letter] = found.monte_carlo
-            if found.deterministic is not None:
-                estimates[OFF.format(letter)] = found.deterministic
-        metrics.append(
-            ComparedMetric(
-                each.name, each.title, each.unit, each.better, estimates, {}, {}, {}, each.note
-            )
-        )
-    return tuple(metrics)
-
-
 def _curves(
-    evaluations: Mapping[str, Evaluation],
+    models: Mapping[str, Evaluation | Plain], first: Evaluation
 ) -> tuple[dict[str, SelectiveCurve], dict[str, CalibrationCurve]]:
-    """Returns quality against coverage, and calibration, of every forecast that has them."""
+    """Returns quality against coverage, and calibration, of every forecast that has them.
+
+    Args:
+        models: Evaluations, and predictions of models without dropout.
+        first: An evaluation, by whose targets the latter are scored.
+    """
     selective: dict[str, SelectiveCurve] = {}
     calibration: dict[str, CalibrationCurve] = {}
-    for letter, evaluation in evaluations.items():
-        level = evaluation.confidence_level
+    level, is_values = first.confidence_level, kind_of(first.prediction) == "values"
+    for letter, model in models.items():
         named = {"MC dropout": letter, "deterministic": OFF.format(letter)}
-        if kind_of(evaluation.prediction) == "values":
-            found = error_curves(evaluation.prediction, evaluation.y_true, confidence_level=level)
-        else:
-            forecasts = class_forecasts(evaluation.prediction, evaluation.y_true)
+        found: Mapping[str, SelectiveCurve] = {}
+        if not is_values:
+            forecasts = _class_forecasts(model, first)
             found = accuracy_curves(forecasts, confidence_level=level)
             curves = calibration_curves(forecasts, confidence_level=level)
             calibration |= {named[name]: curve for name, curve in curves.items()}
+        elif isinstance(model, Evaluation):
+            found = error_curves(model.prediction, model.y_true, confidence_level=level)
         selective |= {named[name]: curve for name, curve in found.items()}
     return selective, calibration
+
+
+def _class_forecasts(model: Evaluation | Plain, first: Evaluation) -> dict[str, ClassForecast]:
+    """Returns the forecasts of a model by name; of one without dropout its only one."""
+    if isinstance(model, Evaluation):
+        return class_forecasts(model.prediction, model.y_true)
+    forecast = replace(first.prediction, deterministic=np.asarray(model))
+    return {"deterministic": class_forecasts(forecast, first.y_true)["deterministic"]}
 
 
 def shortened(names: Sequence[str]) -> list[str]:
@@ -171,18 +138,20 @@ def _titled(context: ReportContext, num_models: int) -> ReportContext:
     return replace(context, title=context.title or f"{num_models} models compared")
 
 
-def _check(names: Sequence[str], evaluations: Sequence[Evaluation]) -> None:
+def _check(names: Sequence[str], evaluations: Mapping[str, Evaluation]) -> None:
+    """Raises DataError unless the models are few, and those evaluated of one task and shape."""
     if not 2 <= len(names) <= MAX_MODELS:
         raise DataError(f"`evaluations` holds {len(names)} models, expected 2 to {MAX_MODELS}.")
-    tasks = {evaluation.task for evaluation in evaluations}
+    if not evaluations:
+        raise DataError("No model was evaluated; at least one must have dropout.")
+    tasks = {evaluation.task for evaluation in evaluations.values()}
     if len(tasks) > 1:
-        listed = ", ".join(f"{n}: {e.task}" for n, e in zip(names, evaluations, strict=True))
+        listed = ", ".join(f"{name}: {each.task}" for name, each in evaluations.items())
         raise DataError(f"The models have different tasks ({listed}); compare models of one task.")
-    sizes = [evaluation.prediction.mean.shape[1:] for evaluation in evaluations]
-    if len(set(sizes)) > 1:
+    sizes = {name: each.prediction.mean.shape[1:] for name, each in evaluations.items()}
+    if len(set(sizes.values())) > 1:
         listed = ", ".join(
-            f"{name}: {' x '.join(map(str, size)) or 1}"
-            for name, size in zip(names, sizes, strict=True)
+            f"{name}: {' x '.join(map(str, size)) or 1}" for name, size in sizes.items()
         )
         raise DataError(
             f"The models have different outputs ({listed}); compare models of the same classes or "

@@ -91,7 +91,7 @@ def write(
 
 
 def compare(
-    evaluations: Mapping[str, Evaluation],
+    evaluations: Mapping[str, Evaluation | ArrayLike | tuple[ArrayLike, ArrayLike]],
     path: str | Path,
     *,
     context: ReportContext | None = None,
@@ -103,7 +103,9 @@ def compare(
     paired: what makes an example hard for all of them cancels.
 
     Args:
-        evaluations: Evaluations of at least two models, by name; the first is the reference.
+        evaluations: At least two models by name, the first being the reference: evaluations,
+            and of models without dropout what they predict for the same examples, as
+            `mcdrop.compare` takes it.
         path: The directory to write: `index.html`, `report.json` and `figures`.
         context: Names, command and versions to state.
         force: Whether to replace a report that is already there.

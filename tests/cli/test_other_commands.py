@@ -36,6 +36,28 @@ def test_compare_sets_models_side_by_side(run, shelf, tmp_path):
     assert "other" in page
 
 
+def test_a_model_without_dropout_is_a_baseline_of_compare(run, shelf, tmp_path):
+    models = [shelf / "plain.keras", "--samples", 4, shelf / "model.keras"]  # options in between
+    status, out, err = run("compare", *models, "-o", "out", shelf / "data.npz", "--json")
+    assert status == 0, err
+    assert "plain has no dropout; its ordinary prediction is compared" in err
+    found = json.loads(out)["comparison"]
+    assert found["forecasts"] == ["plain, off", "model", "model, off"]
+    data = np.load(shelf / "data.npz")
+    predicted = keras.models.load_model(shelf / "plain.keras").predict(data["x_test"], verbose=0)
+    accuracy = next(m for m in found["metrics"] if m["name"] == "accuracy")
+    right = (predicted.argmax(axis=1) == data["y_test"]).mean()
+    assert accuracy["estimates"]["plain, off"]["value"] == pytest.approx(right)
+    assert "without dropout" in (tmp_path / "out" / "index.html").read_text(encoding="utf-8")
+
+
+def test_compare_computes_every_metric_on_demand(run, shelf):
+    models = [shelf / "model.keras", shelf / "other.keras", shelf / "data.npz"]
+    status, out, err = run("compare", *models, "-o", "o", "--samples", 4, "--metrics=all", "--json")
+    assert status == 0, err
+    assert "macro_f1" in {each["name"] for each in json.loads(out)["comparison"]["metrics"]}
+
+
 def test_models_of_one_file_name_are_told_apart_by_their_folders(tmp_path):
     from mcdrop.cli.compare import name_models
 

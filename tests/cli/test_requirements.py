@@ -68,7 +68,7 @@ def test_misspelt_metrics_are_answered_with_what_was_meant():
         check_names([requirement("acuracy>=0.9")])
     with pytest.raises(DataError, match="'crps' is no metric of the task classification"):
         check_names([requirement("crps<=1")], "classification")
-    assert metrics_for([requirement("accuracy>=0")], "classification") == "default"
+    assert metrics_for([requirement("accuracy>=0")], "classification", "default") == "default"
 
 
 def test_the_report_is_written_and_the_status_tells(run, shelf, tmp_path):
