@@ -41,9 +41,6 @@ def run(options: Namespace, terminal: Terminal) -> None:
             _write(draft, models, options)
     comparison = compare_models(models)
     evaluations = {n: each for n, each in models.items() if isinstance(each, Evaluation)}
-    for name, evaluation in evaluations.items():
-        for warning in evaluation.warnings.values():
-            terminal.warn(f"{name}: {warning}")
     terminal.say(comparison.to_text())
     tell(options.output, terminal)
     found = {name: evaluation.to_dict() for name, evaluation in evaluations.items()}

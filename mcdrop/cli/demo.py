@@ -48,6 +48,7 @@ def _train_and_report(options: Namespace, output: Output, terminal: Terminal) ->
     prediction = sample(mc, examples, settings, terminal, "Sampling")
     seconds = time.monotonic() - started
     evaluation = evaluate(prediction, read_labels(examples, prediction).values)
+    evaluation = evaluation.with_warnings(examples.warnings)
     context = report.make_context(mc, settings, seconds)
     with output.draft() as draft:
         report.write(draft, evaluation, examples, context)

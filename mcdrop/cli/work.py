@@ -36,8 +36,8 @@ from mcdrop.loading import (
 from mcdrop.loading.data import rename_classes
 from mcdrop.loading.expected import fill_images
 from mcdrop.loading.labels import check_numbers
-from mcdrop.loading.matching import pixel_hint
 from mcdrop.loading.named import is_named
+from mcdrop.loading.ranges import input_warnings
 from mcdrop.loading.saved import read_saved_model
 from mcdrop.prediction import Prediction
 
@@ -148,11 +148,11 @@ def open_examples(
     if options.drop_missing:
         data = data.drop_missing()
     data = data.limit(options.limit)
-    hint = pixel_hint(data, model, options.scale)
-    if hint:
-        terminal.warn(hint)
-    warnings = {"raw_pixels": hint} if hint else {}
-    return Examples(data, fit_to_model(data, model, scale=options.scale), warnings)
+    fitted = fit_to_model(data, model, scale=options.scale)
+    warnings = input_warnings(data, fitted, model, options.scale)
+    for warning in warnings.values():
+        terminal.warn(warning)
+    return Examples(data, fitted, warnings)
 
 
 def check_source(source: str) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -10,8 +11,9 @@ from numpy.typing import NDArray
 from scipy.stats import binom, rankdata
 
 from mcdrop import intervals
-from mcdrop.diagnostics.estimates import estimate, share
+from mcdrop.diagnostics.estimates import by_example, estimate, share
 from mcdrop.evaluation.records import Estimate
+from mcdrop.intervals import Interval
 from mcdrop.intervals.correlation import rank_correlation
 from mcdrop.metrics.quantile import (
     QuantileCalibrationCurve,
@@ -176,10 +178,35 @@ def regression(
         quantiles=quantile_calibration_curve(pit, confidence_level=level),
         pit=pit_histogram(pit, confidence_level=level),
         spread=spread_bins(prediction.variance, absolute**2, confidence_level=level),
-        rank_correlation=_rank_correlation(absolute, prediction.variance.reshape(-1), level),
+        rank_correlation=_rank_correlation(
+            absolute, prediction.variance.reshape(-1), len(prediction), level
+        ),
         outputs=_output_rows(prediction, targets, low, high, level),
         worst_range=_worst_range(targets, np.square(prediction.mean - targets), level),
     )
+
+
+def with_own_scores(
+    found: Regression,
+    scores: Mapping[str, Estimate],
+    deterministic_error: Estimate | None = None,
+) -> Regression:
+    """Returns the diagnostics of a single output with the scores that an evaluation has of it.
+
+    One quantity has one interval: the evaluation's, which holds the noise of the passes too.
+    """
+    if len(found.outputs) > 1:
+        return found
+    (row,) = found.outputs
+    error, covered = scores.get("root_mean_squared_error"), scores.get("interval_coverage")
+    row = replace(
+        row,
+        root_mean_squared_error=error or row.root_mean_squared_error,
+        deterministic_root_mean_squared_error=deterministic_error
+        or row.deterministic_root_mean_squared_error,
+        coverage=covered or row.coverage,
+    )
+    return replace(found, outputs=(row,))
 
 
 def interval_points(
@@ -213,8 +240,9 @@ def pit_of(prediction: Prediction, targets: Array, seed: int) -> Array:
 def pit_histogram(pit: Array, *, confidence_level: float = 0.95) -> PitHistogram:
     """Returns the histogram of a probability integral transform, with its band of chance."""
     counts, edges = np.histogram(pit, PIT_BINS, (0.0, 1.0))
-    low, high = binom.interval(confidence_level, pit.size, 1.0 / PIT_BINS)
-    band = (float(low / pit.size), float(high / pit.size))
+    # Targets of one example hang together: chance moves them as if they were one.
+    low, high = binom.interval(confidence_level, len(pit), 1.0 / PIT_BINS)
+    band = (float(low / len(pit)), float(high / len(pit)))
     return PitHistogram(edges, counts / pit.size, band)
 
 
@@ -224,11 +252,15 @@ def spread_bins(
     """Returns root mean variance and error, with its interval.
 
     In ten bins of equal count, or fewer, so that each holds the 50 errors of an interval.
+    Several errors of one example count as one.
     """
-    spread, errors = variance.reshape(-1), squared_error.reshape(-1)
+    spread, errors, example = variance.reshape(-1), squared_error.reshape(-1), _examples(variance)
     order = np.argsort(spread, kind="stable")
-    parts = np.array_split(order, int(np.clip(order.size // BIN_SIZE, 1, SPREAD_BINS)))
-    found = [root_mean_square(errors[part], confidence_level) for part in parts]
+    parts = np.array_split(order, int(np.clip(len(variance) // BIN_SIZE, 1, SPREAD_BINS)))
+    found = [
+        root_mean_square(errors[part], confidence_level, None if example is None else example[part])
+        for part in parts
+    ]
     return SpreadBins(
         std=np.array([np.sqrt(spread[part].mean()) for part in parts]),
         error=np.array([each.value for each in found]),
@@ -237,10 +269,24 @@ def spread_bins(
     )
 
 
-def root_mean_square(squares: Array, level: float) -> Estimate:
-    """Returns the root of a mean of squares, shape (N,), with its interval."""
+def root_mean_square(squares: Array, level: float, example: Array | None = None) -> Estimate:
+    """Returns the root of a mean of squares, shape (M,), with its interval over examples.
+
+    Squares of one example hang together: they count as their mean, and the interval of the means
+    is scaled to the value, which weighs examples by their squares.
+    """
+    sums, sizes = by_example(squares, example)
     value = float(np.sqrt(squares.mean()))
-    return estimate(value, intervals.root_mean_square(squares, level))
+    found = intervals.root_mean_square(sums / sizes, level)
+    middle = float(np.sqrt((sums / sizes).mean()))
+    scale = value / middle if middle > 0 else 1.0
+    return estimate(value, Interval(scale * found.low, scale * found.high, found.reason))
+
+
+def _examples(values: Array) -> Array | None:
+    """Returns the example of each of the flattened values, None where each is its own."""
+    count = values.shape[0]
+    return None if values.size == count else np.repeat(np.arange(count), values.size // count)
 
 
 def _worst_range(targets: Array, squares: Array, level: float) -> TargetRange | None:
@@ -262,23 +308,28 @@ def _worst_range(targets: Array, squares: Array, level: float) -> TargetRange | 
     _, output, part = max(found, key=lambda each: each[0])
     column, errors = targets.reshape(-1, width)[:, output], squares.reshape(-1, width)[:, output]
     overall = float(np.sqrt(errors.mean()))
-    adjusted = root_mean_square(errors[part], 1.0 - (1.0 - level) / len(found))
+    example = None if width > 1 else _examples(targets)
+    mine = None if example is None else example[part]
+    adjusted = root_mean_square(errors[part], 1.0 - (1.0 - level) / len(found), mine)
     return TargetRange(
         output=str(output) if width > 1 else "",
         low=float(column[part].min()),
         high=float(column[part].max()),
-        root_mean_squared_error=root_mean_square(errors[part], level),
+        root_mean_squared_error=root_mean_square(errors[part], level, mine),
         overall=overall,
         is_worse=adjusted.low > overall,
     )
 
 
-def _rank_correlation(first: Array, second: Array, level: float) -> Estimate:
-    """Returns Spearman's rank correlation, NaN where one side is constant."""
+def _rank_correlation(first: Array, second: Array, num_examples: int, level: float) -> Estimate:
+    """Returns Spearman's rank correlation, NaN where one side is constant.
+
+    Its interval counts examples: several targets of one hang together.
+    """
     value = float("nan")
     if np.ptp(first) > 0 and np.ptp(second) > 0:
         value = float(np.corrcoef(rankdata(first), rankdata(second))[0, 1])
-    found = rank_correlation(value, first.size, level)
+    found = rank_correlation(value, num_examples, level)
     return Estimate(value, found.low, found.high, reason=found.reason)
 
 
@@ -293,14 +344,15 @@ def _output_rows(
 
     errors = columns(np.square(prediction.mean - targets))
     plain = columns(np.square(prediction.deterministic - targets))
-    inside = columns((low <= targets) & (targets <= high))
+    inside = columns(1.0 * ((low <= targets) & (targets <= high)))
+    example = None if targets.ndim == 2 else _examples(targets)
     widths = columns(high - low)
     return tuple(
         OutputRow(
             name=str(index),
-            root_mean_squared_error=root_mean_square(errors[index], level),
-            deterministic_root_mean_squared_error=root_mean_square(plain[index], level),
-            coverage=share(inside[index], None, level),
+            root_mean_squared_error=root_mean_square(errors[index], level, example),
+            deterministic_root_mean_squared_error=root_mean_square(plain[index], level, example),
+            coverage=share(inside[index], example, level),
             width=float(widths[index].mean()),
         )
         for index in range(width)

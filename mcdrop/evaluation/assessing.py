@@ -102,8 +102,9 @@ def evaluate(
     level = check_number("confidence_level", confidence_level, low=0, high=1, open_ends=True)
     check_settings(seed, num_resamples)
     given, y_true = split_targets(prediction, y_true)
+    warnings: dict[str, str] = {}
     if isinstance(given, Prediction):
-        kept, y_true = set_aside_dropped({MONTE_CARLO: given}, y_true)
+        kept, y_true, warnings = set_aside_dropped({MONTE_CARLO: given}, y_true)
         given = kept[MONTE_CARLO]
     targets = match_targets(given, y_true, level)
     source = of_prediction(given, targets)
@@ -141,7 +142,7 @@ def evaluate(
         prediction=given,
         y_true=targets.y,
         omitted={**compared.omitted, **left_out},
-        warnings=cautions(given, source.forecast),
+        warnings={**warnings, **cautions(given, source.forecast)},
         **_of_classes(source, plain, halves, level, with_intervals=num_resamples > 0),
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -96,12 +96,12 @@ def compare(
     reference = check_choice(
         "reference", next(iter(predictions)) if reference is None else reference, tuple(predictions)
     )
-    predictions, y_true = set_aside_dropped(predictions, y_true)
+    predictions, y_true, warnings = set_aside_dropped(predictions, y_true)
     kind = _task(predictions, task)
     targets = as_targets(y_true, kind, _shape(predictions, kind), level)
     check_enough(targets)
     sources = {name: _source(name, values, targets) for name, values in predictions.items()}
-    return compare_sources(
+    compared = compare_sources(
         sources,
         targets,
         reference=reference,
@@ -109,6 +109,7 @@ def compare(
         seed=seed,
         num_resamples=num_resamples,
     )
+    return replace(compared, warnings=warnings)
 
 
 def check_settings(seed: int, num_resamples: int) -> None:

@@ -15,8 +15,10 @@ from mcdrop.prediction import Prediction
 
 def set_aside_dropped(
     predictions: Mapping[str, Any], y_true: ArrayLike
-) -> tuple[dict[str, Any], Any]:
+) -> tuple[dict[str, Any], Any, dict[str, str]]:
     """Returns forecasts and targets without the examples that any forecast dropped, and warns.
+
+    The warning is returned as well, by its key, for what is shown of the scores.
 
     Raises:
         DataError: No example is left, or the targets do not cover the dropped ones too.
@@ -28,7 +30,7 @@ def set_aside_dropped(
         if isinstance(forecast, Prediction) and forecast.dropped is not None
     ]
     if not masks or len({mask.shape for mask in masks}) > 1 or not np.any(masks):
-        return forecasts, y_true
+        return forecasts, y_true, {}
     kept = ~np.any(masks, axis=0)
     targets = np.asarray(y_true)
     if targets.shape[:1] != kept.shape:
@@ -38,13 +40,13 @@ def set_aside_dropped(
         )
     if not kept.any():
         raise DataError("All examples were dropped, as the model put out NaN or infinity for them.")
-    warnings.warn(
+    told = (
         f"{np.count_nonzero(~kept)} of {len(kept)} examples were dropped, as the model put out NaN "
-        "or infinity for them; the scores are those of the others.",
-        ModelWarning,
-        stacklevel=3,
+        "or infinity for them; the scores are those of the others."
     )
-    return {name: _take(forecast, kept) for name, forecast in forecasts.items()}, targets[kept]
+    warnings.warn(told, ModelWarning, stacklevel=3)
+    left = {name: _take(forecast, kept) for name, forecast in forecasts.items()}
+    return left, targets[kept], {"dropped_examples": told}
 
 
 def _take(forecast: Any, kept: Any) -> Any:

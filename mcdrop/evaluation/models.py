@@ -66,7 +66,19 @@ def compare_models(models: Mapping[str, Evaluation | Plain]) -> Comparison:
         replace(metric, estimates={**metric.estimates, **own[metric.name]})
         for metric in compared.metrics
     )
-    return replace(compared, metrics=metrics)
+    return replace(compared, metrics=metrics, warnings=warnings_of(evaluations))
+
+
+def warnings_of(evaluations: Mapping[str, Evaluation]) -> dict[str, str]:
+    """Returns the warnings of evaluations, each once, behind the names that it is about."""
+    names: dict[tuple[str, str], list[str]] = {}
+    for name, evaluation in evaluations.items():
+        for found in evaluation.warnings.items():
+            names.setdefault(found, []).append(name)
+    return {
+        f"{key} of {', '.join(about)}": f"{', '.join(about)}: {warning}"
+        for (key, warning), about in names.items()
+    }
 
 
 def have_same_targets(evaluations: Mapping[str, Evaluation]) -> bool:

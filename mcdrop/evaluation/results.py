@@ -42,6 +42,7 @@ class Comparison:
         omitted: Metrics that no forecast has, with the reason.
         y_true: The targets, in the shape that the forecasts call for.
         pairs: Computes the difference of any two forecasts; see `difference`.
+        warnings: What matters for trust in the numbers, a sentence each, by a short key.
     """
 
     task: str
@@ -55,6 +56,7 @@ class Comparison:
     omitted: Mapping[str, str]
     y_true: NDArray[Any]
     pairs: Callable[[str, str, str], Estimate]
+    warnings: Mapping[str, str] = field(default_factory=dict)
 
     def __getitem__(self, name: str) -> ComparedMetric:
         """Returns the record of the metric `name`."""
@@ -124,13 +126,20 @@ class Comparison:
             "seed": self.seed,
             "metrics": [plain(asdict(metric)) for metric in self.metrics],
             "omitted": dict(self.omitted),
+            "warnings": dict(self.warnings),
         }
 
     def _table(self) -> tables.Shown:
         title = f"{self.task}: {self.num_examples} examples, {len(self.names)} forecasts"
         legend = tables.legend(self.confidence_level)
         return tables.comparison_table(
-            self.metrics, self.names, self.reference, title, legend, self.omitted
+            self.metrics,
+            self.names,
+            self.reference,
+            title,
+            legend,
+            self.omitted,
+            self.warnings,
         )
 
 

@@ -79,6 +79,7 @@ def comparison_table(
     title: str,
     explained: str,
     omitted: Mapping[str, str],
+    warnings: Mapping[str, str],
 ) -> Shown:
     """Returns the table with its legend; see `Comparison.to_text`."""
     lines: list[Line] = [("metric", "forecast", "value", f"difference to {reference}", "better")]
@@ -95,7 +96,9 @@ def comparison_table(
         for name, reason in metric.omitted.items():
             partly.setdefault(f"of {name}, {reason}", []).append(metric.name)
     left_out = {", ".join(found): where for where, found in partly.items()}
-    return _shown(title, lines, explained, _notes(metrics), reasons, {**omitted, **left_out}, {})
+    return _shown(
+        title, lines, explained, _notes(metrics), reasons, {**omitted, **left_out}, warnings
+    )
 
 
 def _shown(

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from mcdrop.diagnostics.calibration import calibration_curves
 from mcdrop.diagnostics.confusion import confusion
 from mcdrop.diagnostics.convergence import convergence
-from mcdrop.diagnostics.regression import regression
+from mcdrop.diagnostics.regression import regression, with_own_scores
 from mcdrop.diagnostics.selective import SelectiveCurve, accuracy_curves, ending_at, error_curves
 from mcdrop.evaluation import Evaluation
 from mcdrop.plot.inputs import class_forecasts
@@ -90,6 +90,12 @@ def _value_parts(evaluation: Evaluation) -> dict[str, Any]:
     prediction, targets = evaluation.prediction, np.asarray(evaluation.y_true)
     level = evaluation.confidence_level
     found = regression(prediction, targets, confidence_level=level, seed=evaluation.seed)
+    plain = find(evaluation, "root_mean_squared_error")
+    found = with_own_scores(
+        found,
+        {each.name: each.monte_carlo for each in evaluation.comparisons},
+        plain.deterministic if plain else None,
+    )
     return {
         "answers": (
             verdict_values.trust(evaluation, found),

@@ -14,7 +14,14 @@ from mcdrop.errors import DataError
 from mcdrop.evaluation import Comparison, Evaluation
 from mcdrop.evaluation.forecasts import ClassForecast
 from mcdrop.evaluation.formatting import joined
-from mcdrop.evaluation.models import OFF, Plain, compare_models, have_same_targets, metrics_apart
+from mcdrop.evaluation.models import (
+    OFF,
+    Plain,
+    compare_models,
+    have_same_targets,
+    metrics_apart,
+    warnings_of,
+)
 from mcdrop.evaluation.records import ComparedMetric
 from mcdrop.plot.inputs import class_forecasts
 from mcdrop.report.content import Answer, ComparisonContent, Fact
@@ -66,6 +73,7 @@ def build_comparison(
         metrics=metrics,
         selective=ending_at(selective, whole.get(next(iter(selective.values())).quality, {})),
         calibration=calibration,
+        warnings=compared.warnings if compared else warnings_of(evaluated),
     )
 
 

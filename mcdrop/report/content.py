@@ -303,6 +303,7 @@ class ComparisonContent:
         metrics: Every metric of every forecast, with differences to the reference.
         selective: Quality against coverage, by forecast.
         calibration: By forecast; empty for a regression.
+        warnings: What matters for trust in the numbers, a sentence each, by a short key.
     """
 
     letters: Mapping[str, str]
@@ -317,3 +318,4 @@ class ComparisonContent:
     metrics: tuple[ComparedMetric, ...]
     selective: Mapping[str, SelectiveCurve]
     calibration: Mapping[str, CalibrationCurve]
+    warnings: Mapping[str, str] = field(default_factory=dict)

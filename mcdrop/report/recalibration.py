@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from mcdrop.diagnostics.calibration import calibration_curves
-from mcdrop.diagnostics.regression import regression
+from mcdrop.diagnostics.regression import regression, with_own_scores
 from mcdrop.errors import DataError
 from mcdrop.evaluation import Evaluation, compare
 from mcdrop.plot.inputs import class_forecasts
@@ -55,14 +55,23 @@ def recalibrated(evaluation: Evaluation, found: Recalibration) -> Recalibrated:
         "seed": evaluation.seed,
         "num_resamples": evaluation.num_resamples,
     }
+    settings["metrics"] = [each.name for each in evaluation.comparisons]
     compared = compare({"before": before, "after": after}, evaluation.y_true, **settings)
+    # The same quantity as in the table of metrics has the same interval. Of numbers it is another
+    # one where the passes were kept: that of their mixture, not of a normal distribution.
+    known = {each.name: each.monte_carlo for each in evaluation.comparisons}
+    before_of = {each.name: each.estimates["before"] for each in compared.metrics}
+    known = {
+        name: known[name] if np.isclose(known[name].value, each.value, rtol=1e-9) else each
+        for name, each in before_of.items()
+    }
     metrics = tuple(
         RepairedMetric(
             name=metric.name,
             title=metric.title,
             unit=metric.unit,
             better=metric.better,
-            before=metric.estimates["before"],
+            before=known[metric.name],
             after=metric.estimates["after"],
             difference=metric.differences["after"],
             floor=metric.floors.get("after"),
@@ -72,12 +81,14 @@ def recalibrated(evaluation: Evaluation, found: Recalibration) -> Recalibrated:
     )
     curves: dict[str, Any] = {}
     if is_values:
-        curves["regression"] = regression(
+        shown = regression(
             after,
             np.asarray(evaluation.y_true),
             confidence_level=evaluation.confidence_level,
             seed=evaluation.seed,
         )
+        own = {metric.name: metric.after for metric in metrics}
+        curves["regression"] = with_own_scores(shown, own)
     else:
         forecasts = class_forecasts({"after": after}, evaluation.y_true)
         curves["calibration"] = calibration_curves(

@@ -66,3 +66,24 @@ def test_models_of_other_targets_are_not_paired(models):
     accuracy = {m.name: m for m in metrics_apart({"a": models["a"], "other": other})}["accuracy"]
     assert accuracy.estimates["other"] == other["accuracy"].monte_carlo
     assert not accuracy.differences
+
+
+def test_dropped_examples_are_told_by_what_is_shown_of_the_scores(models):
+    evaluation = models["a"]
+    truth = evaluation.y_true
+    marked = mcdrop.prediction.mark_dropped(evaluation.prediction, np.arange(truth.size) < 5)
+    with pytest.warns(mcdrop.ModelWarning, match="5 of 150"):
+        found = mcdrop.evaluate(marked, truth, **FEW)
+    with pytest.warns(mcdrop.ModelWarning, match="5 of 150"):
+        compared = mcdrop.compare({"a": marked, "plain": models["plain"]}, truth, **FEW)
+    for shown in (found, compared):
+        assert "5 of 150 examples were dropped" in shown.warnings["dropped_examples"]
+        assert "Warning: 5 of 150 examples were dropped" in shown.to_text()
+        assert "5 of 150" in shown.to_dict()["warnings"]["dropped_examples"]
+
+
+def test_warnings_of_the_evaluations_stand_behind_their_names(models):
+    doubtful = models["b"].with_warnings({"raw_pixels": "these look like raw pixels."})
+    found = compare_models({"a": models["a"], "b": doubtful})
+    assert found.warnings["raw_pixels of b"] == "b: these look like raw pixels."
+    assert not any(" of a" in key for key in found.warnings if "raw" in key)
