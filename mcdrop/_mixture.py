@@ -78,7 +78,7 @@ def _invert(centers: Array, deviations: Array, level: float) -> Array:
         middle = 0.5 * (low[open_columns] + high[open_columns])
         inside = (newton > low[open_columns]) & (newton < high[open_columns])
         quantile[open_columns] = np.where(inside & (number not in halvings), newton, middle)
-    return quantile
+    return np.asarray(quantile)
 
 
 def _excess(values: Array, centers: Array, scales: Array, level: float) -> tuple[Array, Array]:

@@ -129,7 +129,7 @@ class PassAccumulator:
             reach[never] = np.inf
             reach[never & (np.abs(off - low) <= rounding) & (count >= PATIENCE)] = 0.0
         squared = spread + unseen_variance(count, reach)
-        return np.sqrt(squared.reshape(len(rows), -1).max(axis=1))
+        return np.asarray(np.sqrt(squared.reshape(len(rows), -1).max(axis=1)))
 
     def finish(
         self,
@@ -193,7 +193,7 @@ class PassAccumulator:
         """Returns the means over the passes of each draw of stage 1."""
         if self._inner == 1:
             return values
-        return values.reshape(-1, self._inner, *values.shape[1:]).mean(axis=1)
+        return np.asarray(values.reshape(-1, self._inner, *values.shape[1:]).mean(axis=1))
 
     def _keep(
         self, name: str, block: Array, first_pass: int, rows: NDArray[np.intp], num_examples: int
@@ -313,7 +313,7 @@ def pass_entropy(task: str, probabilities: Array) -> Array:
 def _votes(task: str, probabilities: Array) -> Array:
     """Returns how many passes of a block put each class first, or said yes."""
     if task != "classification":
-        return says_yes(probabilities).sum(axis=0)
+        return np.asarray(says_yes(probabilities).sum(axis=0))
     winners = probabilities.argmax(axis=-1)
     votes = np.zeros(probabilities.shape[1:])
     flat = votes.reshape(-1, probabilities.shape[-1])

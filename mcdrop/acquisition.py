@@ -235,7 +235,7 @@ def covariance(samples: ArrayLike) -> FloatArray:
         )
     centered = np.moveaxis(array - array.mean(axis=0), 0, -1)
     by_output = centered if array.ndim == 2 else np.moveaxis(centered, 1, 0)
-    return by_output @ np.swapaxes(by_output, -1, -2) / (array.shape[0] - 1)
+    return np.asarray(by_output @ np.swapaxes(by_output, -1, -2) / (array.shape[0] - 1))
 
 
 def _as_pool(samples: ArrayLike) -> FloatArray:
@@ -296,7 +296,7 @@ def _gains(candidates: FloatArray, pass_entropy: FloatArray, states: _Configurat
     predictive = states.belief @ candidates.reshape(num_samples, count * num_classes)
     total = entr(predictive).reshape(-1, count, num_classes).sum(axis=-1)
     expected = (states.weight @ states.belief) @ pass_entropy
-    return np.maximum(states.weight @ total - expected, 0.0)
+    return np.asarray(np.maximum(states.weight @ total - expected, 0.0))
 
 
 def _extended(

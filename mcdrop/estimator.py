@@ -105,11 +105,11 @@ class MCDropoutClassifier(ClassifierMixin, _Sampled):
     def predict_proba(self, X: Any) -> Array:
         """Returns the predictive mean, shape (N, C); each row sums to 1."""
         probabilities = self._sample(X, ("classification", "binary")).class_probabilities
-        return probabilities / probabilities.sum(axis=-1, keepdims=True)
+        return np.asarray(probabilities / probabilities.sum(axis=-1, keepdims=True))
 
     def predict(self, X: Any) -> Array:
         """Returns the class of the largest predictive probability, shape (N,)."""
-        return self.classes_[self.predict_proba(X).argmax(axis=-1)]
+        return np.asarray(self.classes_[self.predict_proba(X).argmax(axis=-1)])
 
 
 class MCDropoutRegressor(RegressorMixin, _Sampled):

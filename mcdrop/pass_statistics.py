@@ -115,7 +115,8 @@ def leave_group_out(mean: Array, group_means: Array, group_counts: NDArray[np.in
     """
     counts = _expand(group_counts, group_means.ndim)
     total = counts.sum(axis=0)
-    return (total * mean - counts * group_means) / (total - counts)
+    result: Array = (total * mean - counts * group_means) / (total - counts)
+    return result
 
 
 def jackknife(estimate: Array, leave_out: Array, counts: NDArray[np.int64]) -> tuple[Array, Array]:
@@ -155,7 +156,8 @@ def jackknife(estimate: Array, leave_out: Array, counts: NDArray[np.int64]) -> t
 
 def entropy(probabilities: Array) -> Array:
     """Returns the entropy over the last axis in nats, with 0 log 0 = 0."""
-    return _minus_p_log_p(probabilities).sum(axis=-1)
+    result: Array = _minus_p_log_p(probabilities).sum(axis=-1)
+    return result
 
 
 def bernoulli_entropy(probability: Array) -> Array:

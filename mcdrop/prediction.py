@@ -188,13 +188,13 @@ class Prediction:
             return passes
         of_one = self.variance_components.sum(axis=0).reshape(len(self), -1).sum(axis=1)
         of_mean = np.square(self.monte_carlo_error).reshape(len(self), -1).sum(axis=1)
-        return np.divide(of_one, of_mean, out=passes, where=of_mean > 0)
+        return np.asarray(np.divide(of_one, of_mean, out=passes, where=of_mean > 0))
 
     @property
     def pass_groups(self) -> NDArray[np.intp]:
         """Group of each pass, shape (T,): passes of one draw of stage 1 belong together."""
         inner = prod(self.splitting[1:]) if self.splitting else 1
-        return np.arange(self.num_samples) // inner % self.group_counts.shape[0]
+        return np.asarray(np.arange(self.num_samples) // inner % self.group_counts.shape[0])
 
     @property
     def class_probabilities(self) -> Array:
@@ -225,7 +225,7 @@ class Prediction:
     @property
     def confidence(self) -> Array:
         """The largest predictive probability, shape (N,); multilabel (N, L)."""
-        return self.class_probabilities.max(axis=-1)
+        return np.asarray(self.class_probabilities.max(axis=-1))
 
     @property
     def predictive_entropy(self) -> Array:
@@ -244,7 +244,9 @@ class Prediction:
         References:
             Houlsby et al. (2011), arXiv:1112.5745.
         """
-        return np.maximum(self.predictive_entropy - self._class_field("expected_entropy"), 0.0)
+        return np.asarray(
+            np.maximum(self.predictive_entropy - self._class_field("expected_entropy"), 0.0)
+        )
 
     @property
     def mutual_information_corrected(self) -> Array:
@@ -267,7 +269,7 @@ class Prediction:
     def variation_ratio(self) -> Array:
         """Share of passes that did not vote for the most voted class, in [0, 1 - 1/C]."""
         votes = self._class_field("votes")
-        return 1.0 - self._as_classes(votes).max(axis=-1)
+        return np.asarray(1.0 - self._as_classes(votes).max(axis=-1))
 
     @property
     def leave_group_out_means(self) -> Array:
@@ -310,7 +312,7 @@ class Prediction:
             return result
         if self.samples is None:
             grid = levels.reshape(levels.shape + (1,) * self.mean.ndim)
-            return self.mean + self.std * special.ndtri(grid)
+            return np.asarray(self.mean + self.std * special.ndtri(grid))
         if self.sample_variances is None:
             return np.quantile(self.samples.astype(np.float64), levels, axis=0)
         flat = [
@@ -447,7 +449,7 @@ class Prediction:
         classes = probabilities.argmax(axis=-1)
         if self.dropped is not None:
             classes[self.dropped] = -1
-        return classes
+        return np.asarray(classes)
 
     def _jackknife_mutual_information(self) -> tuple[Array, Array]:
         expected = self._class_field("expected_entropy")

@@ -42,10 +42,7 @@ LAYERS = {
     ),
     "report": (
         ("report", "report.*"),
-        (
-            *("base", "weighted", "intervals", "metrics", "prediction", "evaluation"),
-            *("diagnostics", "plot"),
-        ),
+        ("base", "metrics", "prediction", "evaluation", "diagnostics", "plot"),
     ),
     "engine": (("engine", "engine.*"), ("base", "prediction")),
     "predictor": (("predictor", "estimator"), ("base", "prediction", "engine")),
@@ -119,6 +116,27 @@ def test_imports_go_downward_only(module):
     allowed = {layer, *LAYERS[layer][1]}
     upward = {name for name in own_imports(module, nested=True) if layer_of(name) not in allowed}
     assert not upward
+
+
+@pytest.mark.parametrize("module", sorted(MODULES))
+def test_no_private_module_or_name_is_imported_from_another_room(module):
+    room = module.split(".")[0]
+    foreign = set()
+    for name in imports(MODULES[module], nested=True, types=True):
+        head, _, rest = name.removeprefix("mcdrop.").partition(".")
+        if name.startswith("mcdrop.") and any(part.startswith("_") for part in rest.split(".")):
+            foreign |= {name} if head != room else set()
+    assert not foreign
+
+
+BUILDERS = ("intervals", "weighted", "evaluation.sources", "evaluation.scoring")
+"""Where intervals, resamples and forecasts are made."""
+
+
+@pytest.mark.parametrize("module", sorted(m for m in MODULES if m.split(".")[0] == "report"))
+def test_a_report_makes_no_interval_no_resample_and_no_forecast(module):
+    used = own_imports(module, nested=True)
+    assert not {name for name in used if name.startswith(BUILDERS)}
 
 
 def test_no_modules_import_each_other_in_a_loop():

@@ -85,7 +85,7 @@ def _is_parquet_of_predictions(path: Path) -> bool:
     import pyarrow.parquet as pq
 
     try:
-        return pq.read_schema(path).names[:1] == [_FIRST_COLUMN]
+        return bool(pq.read_schema(path).names[:1] == [_FIRST_COLUMN])
     except (pa.ArrowException, OSError):
         return False
 

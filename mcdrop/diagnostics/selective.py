@@ -160,7 +160,7 @@ def ending_at(
 
 
 def _per_example(values: Array) -> Array:
-    return values.reshape(values.shape[0], -1).mean(axis=1)
+    return np.asarray(values.reshape(values.shape[0], -1).mean(axis=1))
 
 
 def _band(

@@ -12,7 +12,7 @@ from mcdrop.errors import DataError
 from mcdrop.evaluation.forecasts import RegressionForecast
 from mcdrop.evaluation.measures import Measure, Rule, Side
 from mcdrop.intervals import Interval
-from mcdrop.metrics._examples import mean_per_example
+from mcdrop.metrics.examples import mean_per_example
 from mcdrop.metrics.interval import (
     interval_coverage_per_example,
     interval_score_per_example,

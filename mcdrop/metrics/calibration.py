@@ -162,7 +162,7 @@ def _edges(confidence: FloatArray, num_bins: int, strategy: str) -> FloatArray:
     padded = np.r_[0.0, ordered, 1.0]
     midway = 0.5 * (padded[firsts] + padded[firsts + 1])
     inner = np.where(firsts == 0, 0.0, np.where(firsts == ordered.size, 1.0, midway))
-    return np.r_[0.0, inner, 1.0]
+    return np.asarray(np.r_[0.0, inner, 1.0])
 
 
 def expected_calibration_error(

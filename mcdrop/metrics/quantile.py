@@ -15,7 +15,7 @@ from scipy.special import betaincinv, ndtr
 
 from mcdrop._checks import as_float, as_matched, as_passes, check_count, check_number
 from mcdrop.errors import DataError
-from mcdrop.metrics._examples import FloatArray, as_gaussian, as_mixture
+from mcdrop.metrics.examples import FloatArray, as_gaussian, as_mixture
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,9 @@ def probability_integral_transform(
     below = np.count_nonzero(draws < targets, axis=0)
     equal = np.count_nonzero(draws == targets, axis=0)
     generator = np.random.default_rng(check_count("seed", seed, minimum=0))
-    return (below + generator.random(targets.shape) * (equal + 1)) / (draws.shape[0] + 1)
+    return np.asarray(
+        (below + generator.random(targets.shape) * (equal + 1)) / (draws.shape[0] + 1)
+    )
 
 
 def probability_integral_transform_gaussian(
@@ -102,7 +104,7 @@ def probability_integral_transform_gaussian(
         array([0.8413])
     """
     predicted, variances, targets = as_gaussian(mean, variance, y)
-    return ndtr((targets - predicted) / np.sqrt(variances))
+    return np.asarray(ndtr((targets - predicted) / np.sqrt(variances)))
 
 
 def probability_integral_transform_gaussian_mixture(
@@ -129,7 +131,7 @@ def probability_integral_transform_gaussian_mixture(
         array([0.5])
     """
     centers, spreads, targets = as_mixture(means, variances, y)
-    return ndtr((targets - centers) / np.sqrt(spreads)).mean(axis=0)
+    return np.asarray(ndtr((targets - centers) / np.sqrt(spreads)).mean(axis=0))
 
 
 def quantile_calibration_curve(

@@ -14,7 +14,7 @@ from scipy.special import logsumexp
 
 from mcdrop._checks import as_matched, as_passes
 from mcdrop.errors import DataError
-from mcdrop.metrics._examples import (
+from mcdrop.metrics.examples import (
     FloatArray,
     as_gaussian,
     as_mixture,

@@ -47,7 +47,7 @@ def accuracy_per_example(p: ArrayLike, y: ArrayLike) -> FloatArray:
         array([1., 0.])
     """
     probabilities, labels = as_scored(p, y)
-    return (probabilities.argmax(axis=1) == labels).astype(np.float64)
+    return np.asarray((probabilities.argmax(axis=1) == labels).astype(np.float64))
 
 
 def accuracy(p: ArrayLike, y: ArrayLike) -> float:
@@ -99,7 +99,7 @@ def top_k_accuracy_per_example(p: ArrayLike, y: ArrayLike, *, k: int) -> FloatAr
     of_label = probabilities[np.arange(labels.size), labels][:, np.newaxis]
     earlier = np.arange(num_classes) < labels[:, np.newaxis]
     ahead = (probabilities > of_label) | ((probabilities == of_label) & earlier)
-    return (ahead.sum(axis=1) < k).astype(np.float64)
+    return np.asarray((ahead.sum(axis=1) < k).astype(np.float64))
 
 
 def top_k_accuracy(p: ArrayLike, y: ArrayLike, *, k: int) -> float:

@@ -148,7 +148,7 @@ def intersection_over_union(
     ratio = np.divide(hits, total, out=np.full(num_classes, np.nan), where=total > 0)
     if void_label is not None and 0 <= void_label < num_classes:
         ratio[void_label] = np.nan
-    return ratio
+    return np.asarray(ratio)
 
 
 def mean_intersection_over_union(
@@ -231,9 +231,9 @@ def reduce_map(
         )
     masked = np.where(kept, rows, np.nan)
     if how == "mean":
-        return np.nanmean(masked, axis=1)
+        return np.asarray(np.nanmean(masked, axis=1))
     if how == "max":
-        return np.nanmax(masked, axis=1)
+        return np.asarray(np.nanmax(masked, axis=1))
     return np.nanquantile(masked, level, axis=1)
 
 
@@ -268,7 +268,7 @@ def reduce_map_by_class(
     counts = np.bincount(keys, minlength=num_examples * classes)
     sums = np.bincount(keys, weights=values.ravel(), minlength=num_examples * classes)
     means = np.divide(sums, counts, out=np.full(sums.shape, np.nan), where=counts > 0)
-    return means.reshape(num_examples, classes)
+    return np.asarray(means.reshape(num_examples, classes))
 
 
 def patch_means(values: ArrayLike, *, patch_size: int) -> FloatArray:
@@ -304,7 +304,7 @@ def patch_means(values: ArrayLike, *, patch_size: int) -> FloatArray:
         )
     num_examples, rows, columns = maps.shape[0], maps.shape[1] // size, maps.shape[2] // size
     whole = maps[:, : rows * size, : columns * size]
-    return whole.reshape(num_examples, rows, size, columns, size).mean(axis=(2, 4))
+    return np.asarray(whole.reshape(num_examples, rows, size, columns, size).mean(axis=(2, 4)))
 
 
 def _as_map(name: str, values: ArrayLike) -> FloatArray:
@@ -333,4 +333,4 @@ def _valid_pixels(
             f"`y` holds nothing but the void label {void_label}, expected at least one labelled "
             "pixel. Check `void_label`."
         )
-    return valid
+    return np.asarray(valid)

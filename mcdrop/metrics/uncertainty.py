@@ -19,7 +19,8 @@ FloatArray = NDArray[np.float64]
 
 def _entropy(probabilities: FloatArray) -> FloatArray:
     """Returns -sum_c p_c log p_c over the last axis, with 0 log 0 = 0."""
-    return np.asarray(entr(probabilities).sum(axis=-1))
+    result: FloatArray = entr(probabilities).sum(axis=-1)
+    return result
 
 
 def _require_two_samples(samples: FloatArray, purpose: str) -> None:
@@ -107,7 +108,8 @@ def expected_entropy(samples: ArrayLike) -> FloatArray:
         >>> expected_entropy([[[1.0, 0.0]], [[0.5, 0.5]]]).round(4)
         array([0.3466])
     """
-    return _entropy(as_samples("samples", samples)).mean(axis=0)
+    result: FloatArray = _entropy(as_samples("samples", samples)).mean(axis=0)
+    return result
 
 
 def mutual_information(samples: ArrayLike, *, correction: str = "none") -> FloatArray:
@@ -144,7 +146,8 @@ def mutual_information(samples: ArrayLike, *, correction: str = "none") -> Float
         _require_two_samples(array, 'correction="jackknife"')
     total = _jackknifed_entropy(array) if corrected else _entropy(array.mean(axis=0))
     # Clamped one example at a time: a rounding error must not cancel another example's value.
-    return np.maximum(total - _entropy(array).mean(axis=0), 0.0)
+    result: FloatArray = np.maximum(total - _entropy(array).mean(axis=0), 0.0)
+    return result
 
 
 def _jackknifed_entropy(samples: FloatArray) -> FloatArray:
@@ -155,7 +158,10 @@ def _jackknifed_entropy(samples: FloatArray) -> FloatArray:
     for sample in samples:
         # Subtracting from the sum can leave -1e-17 where all other passes have exactly 0.
         left_out += _entropy(np.maximum(total - sample, 0.0) / (num_samples - 1))
-    return num_samples * _entropy(total / num_samples) - (num_samples - 1) * left_out / num_samples
+    result: FloatArray = (
+        num_samples * _entropy(total / num_samples) - (num_samples - 1) * left_out / num_samples
+    )
+    return result
 
 
 def variation_ratio(samples: ArrayLike) -> FloatArray:
@@ -187,7 +193,8 @@ def variation_ratio(samples: ArrayLike) -> FloatArray:
     ballots = chosen + num_classes * np.arange(chosen.shape[1])
     votes = np.bincount(ballots.ravel(), minlength=num_classes * chosen.shape[1])
     most_voted = votes.reshape(*shape, num_classes).max(axis=-1)
-    return np.asarray(1.0 - most_voted / num_samples)
+    result: FloatArray = 1.0 - most_voted / num_samples
+    return result
 
 
 def mean_standard_deviation(samples: ArrayLike) -> FloatArray:
@@ -217,4 +224,5 @@ def mean_standard_deviation(samples: ArrayLike) -> FloatArray:
     """
     array = as_samples("samples", samples)
     _require_two_samples(array, "a standard deviation")
-    return array.std(axis=0, ddof=1).mean(axis=-1)
+    result: FloatArray = array.std(axis=0, ddof=1).mean(axis=-1)
+    return result

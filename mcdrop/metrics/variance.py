@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from mcdrop._checks import as_matched, as_passes, check_count, check_positive
 from mcdrop.errors import DataError
-from mcdrop.metrics._examples import VARIANCE_FIX, FloatArray, as_gaussian, mean_per_example
+from mcdrop.metrics.examples import VARIANCE_FIX, FloatArray, as_gaussian, mean_per_example
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,8 @@ def current_axes(ax: Axes | None) -> Axes:
     # Importing pyplot chooses a backend, which a page that brings its own axes has no use for.
     from matplotlib import pyplot
 
-    return pyplot.gca()
+    current: Axes = pyplot.gca()
+    return current
 
 
 def tidy(ax: Axes) -> Axes:

@@ -100,7 +100,7 @@ def _of_examples(prediction: Any, measure: str) -> Array:
     if not isinstance(prediction, Prediction) or prediction.task not in CLASS_TASKS:
         raise DataError("Data out of distribution are compared for Predictions of classes only.")
     values: Array = getattr(prediction, measure)
-    return values.reshape(len(prediction), -1).mean(axis=1)
+    return np.asarray(values.reshape(len(prediction), -1).mean(axis=1))
 
 
 def draw_histogram(found: Histogram, label: str, kinds: tuple[str, str], ax: Axes) -> Axes:

@@ -51,7 +51,7 @@ def log_probabilities(probabilities: FloatArray) -> FloatArray:
 def softmax(logits: FloatArray) -> FloatArray:
     """Returns the softmax over the last axis."""
     scaled = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    return scaled / scaled.sum(axis=-1, keepdims=True)
+    return np.asarray(scaled / scaled.sum(axis=-1, keepdims=True))
 
 
 def mapped_classes(num_classes: int) -> range:
@@ -65,4 +65,4 @@ def normalize_classes(mapped: FloatArray) -> FloatArray:
         return np.concatenate([1 - mapped, mapped], axis=1)
     total = mapped.sum(axis=1, keepdims=True)
     uniform = np.full_like(mapped, 1 / mapped.shape[1])
-    return np.divide(mapped, total, out=uniform, where=total > 0)
+    return np.asarray(np.divide(mapped, total, out=uniform, where=total > 0))

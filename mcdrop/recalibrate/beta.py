@@ -111,7 +111,7 @@ def _features(probability: FloatArray) -> FloatArray:
 
 def _curve(probability: FloatArray, parameters: tuple[float, float, float]) -> FloatArray:
     """Returns the probabilities mapped by one fitted curve."""
-    return expit(_features(probability) @ np.array(parameters[:2]) + parameters[2])
+    return np.asarray(expit(_features(probability) @ np.array(parameters[:2]) + parameters[2]))
 
 
 def _fit_curve(features: FloatArray, positive: NDArray[np.bool_]) -> tuple[float, float, float]:

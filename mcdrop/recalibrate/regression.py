@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from mcdrop._checks import as_float, as_matched, check_positive
 from mcdrop.errors import DataError
-from mcdrop.metrics._examples import VARIANCE_FIX
+from mcdrop.metrics.examples import VARIANCE_FIX
 from mcdrop.prediction import Prediction
 from mcdrop.recalibrate._io import Calibrator, require_fit
 from mcdrop.recalibrate._outputs import FloatArray, by_output, check_outputs
@@ -87,7 +87,7 @@ class VarianceScaling(Calibrator):
         (variances,) = as_matched(variance=variance)
         check_positive("variance", variances, fix=VARIANCE_FIX, allow_zero=True)
         check_outputs("variance", variances, factors.size)
-        return (by_output(variances) * factors).reshape(variances.shape)
+        return np.asarray((by_output(variances) * factors).reshape(variances.shape))
 
     def apply(
         self, prediction: Prediction, *, deterministic: VarianceScaling | None = None

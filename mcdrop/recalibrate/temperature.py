@@ -106,7 +106,7 @@ class TemperatureScaling(ClassCalibrator):
         total = np.zeros(array.shape[1:])
         for sample in array:
             total += softmax(log_probabilities(sample) / temperature)
-        return total / array.shape[0]
+        return np.asarray(total / array.shape[0])
 
     def apply(
         self, prediction: Prediction, *, deterministic: ClassCalibrator | None = None

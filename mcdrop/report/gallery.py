@@ -171,11 +171,11 @@ def wrong_share(predicted: Array, truth: Array) -> Array:
     """Returns the share of wrong pixels of each example; 0 where no pixel has a label."""
     known = (truth != VOID_LABEL).reshape(len(truth), -1)
     wrong = (predicted != truth).reshape(len(truth), -1) & known
-    return wrong.sum(axis=1) / np.maximum(known.sum(axis=1), 1)
+    return np.asarray(wrong.sum(axis=1) / np.maximum(known.sum(axis=1), 1))
 
 
 def _per_example(values: Array) -> Array:
-    return values.reshape(values.shape[0], -1).mean(axis=1)
+    return np.asarray(values.reshape(values.shape[0], -1).mean(axis=1))
 
 
 def _choose(subject: _Subject) -> dict[int, list[str]]:

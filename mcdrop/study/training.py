@@ -172,7 +172,7 @@ def predict_probabilities(model: keras.Model, x: NDArray[Any]) -> NDArray[np.flo
             "finite; expected class probabilities, shape (N, C). A study needs a softmax at the "
             "end, and a training that does not diverge."
         )
-    return probabilities / probabilities.sum(axis=1, keepdims=True)
+    return np.asarray(probabilities / probabilities.sum(axis=1, keepdims=True))
 
 
 def _compiled(model: keras.Model) -> Any:

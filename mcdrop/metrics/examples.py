@@ -15,7 +15,7 @@ VARIANCE_FIX = "Pass variances: the exponential of a log-variance, the square of
 
 def mean_per_example(values: FloatArray) -> FloatArray:
     """Returns the mean over all axes but the first, shape (N,)."""
-    return values.reshape(values.shape[0], -1).mean(axis=1)
+    return np.asarray(values.reshape(values.shape[0], -1).mean(axis=1))
 
 
 def as_gaussian(
