@@ -14,6 +14,9 @@ SIMPLEX_TOLERANCE = 1e-3
 """How far the sum of a row of probabilities may be from 1 (half precision rounds to 1e-3)."""
 
 
+VARIANCE_FIX = "Pass variances: the exponential of a log-variance, the square of a deviation."
+
+
 def as_array(name: str, values: ArrayLike) -> NDArray[Any]:
     """Returns `values` as a numeric or boolean array; object and string arrays are refused."""
     check_not_masked(name, values)

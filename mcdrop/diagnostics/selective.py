@@ -15,6 +15,7 @@ from mcdrop.evaluation.forecasts import ClassForecast
 from mcdrop.evaluation.records import Estimate
 from mcdrop.metrics.selective import risk_coverage_curve
 from mcdrop.prediction import Prediction
+from mcdrop.weighted.arrays import mean_per_example
 
 OPERATING_POINTS = 201
 KNOTS = 41
@@ -132,8 +133,8 @@ def error_curves(
         pairs["deterministic"] = (prediction.deterministic, prediction.deterministic_variance)
     return {
         name: selective_error(
-            np.sqrt(_per_example(variance)),
-            _per_example(np.square(mean - targets)),
+            np.sqrt(mean_per_example(variance)),
+            mean_per_example(np.square(mean - targets)),
             confidence_level=confidence_level,
         )
         for name, (mean, variance) in pairs.items()
@@ -157,10 +158,6 @@ def ending_at(
         low[-1], high[-1] = whole.low, whole.high
         found[name] = replace(curve, low=low, high=high)
     return found
-
-
-def _per_example(values: Array) -> Array:
-    return np.asarray(values.reshape(values.shape[0], -1).mean(axis=1))
 
 
 def _band(

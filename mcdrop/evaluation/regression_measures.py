@@ -12,7 +12,6 @@ from mcdrop.errors import DataError
 from mcdrop.evaluation.forecasts import RegressionForecast
 from mcdrop.evaluation.measures import Measure, Rule, Side
 from mcdrop.intervals import Interval
-from mcdrop.metrics.examples import mean_per_example
 from mcdrop.metrics.interval import (
     interval_coverage_per_example,
     interval_score_per_example,
@@ -29,7 +28,7 @@ from mcdrop.metrics.regression import (
     mixture_log_likelihood_per_example,
     squared_error_per_example,
 )
-from mcdrop.weighted.arrays import divide
+from mcdrop.weighted.arrays import divide, mean_per_example
 from mcdrop.weighted.units import Statistic
 
 Array = NDArray[np.float64]

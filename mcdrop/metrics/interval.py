@@ -12,7 +12,8 @@ from numpy.typing import ArrayLike
 
 from mcdrop._checks import as_matched, check_number
 from mcdrop.errors import DataError
-from mcdrop.metrics.examples import FloatArray, mean_per_example
+from mcdrop.metrics._examples import FloatArray
+from mcdrop.weighted.arrays import mean_per_example
 
 
 def _as_interval(**arrays: ArrayLike) -> tuple[FloatArray, ...]:

@@ -15,7 +15,7 @@ from scipy.special import betaincinv, ndtr
 
 from mcdrop._checks import as_float, as_matched, as_passes, check_count, check_number
 from mcdrop.errors import DataError
-from mcdrop.metrics.examples import FloatArray, as_gaussian, as_mixture
+from mcdrop.metrics._examples import FloatArray, as_gaussian, as_mixture
 
 
 @dataclass(frozen=True)

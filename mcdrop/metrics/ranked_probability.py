@@ -12,7 +12,8 @@ from numpy.typing import ArrayLike
 from scipy.special import erf
 
 from mcdrop._checks import as_matched, as_passes, check_choice
-from mcdrop.metrics.examples import FloatArray, as_gaussian, as_mixture, mean_per_example
+from mcdrop.metrics._examples import FloatArray, as_gaussian, as_mixture
+from mcdrop.weighted.arrays import mean_per_example
 
 
 def _mean_absolute_normal(mean: FloatArray, deviation: FloatArray) -> FloatArray:

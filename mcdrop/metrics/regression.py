@@ -14,13 +14,13 @@ from scipy.special import logsumexp
 
 from mcdrop._checks import as_matched, as_passes
 from mcdrop.errors import DataError
-from mcdrop.metrics.examples import (
+from mcdrop.metrics._examples import (
     FloatArray,
     as_gaussian,
     as_mixture,
     as_noise,
-    mean_per_example,
 )
+from mcdrop.weighted.arrays import mean_per_example
 
 
 def squared_error_per_example(mean: ArrayLike, y: ArrayLike) -> FloatArray:

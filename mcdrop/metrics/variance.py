@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from mcdrop._checks import as_matched, as_passes, check_count, check_positive
+from mcdrop._checks import VARIANCE_FIX, as_matched, as_passes, check_count, check_positive
 from mcdrop.errors import DataError
-from mcdrop.metrics.examples import VARIANCE_FIX, FloatArray, as_gaussian, mean_per_example
+from mcdrop.metrics._examples import FloatArray, as_gaussian
+from mcdrop.weighted.arrays import mean_per_example
 
 
 @dataclass(frozen=True)

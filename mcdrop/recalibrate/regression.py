@@ -8,9 +8,8 @@ from typing import final
 import numpy as np
 from numpy.typing import ArrayLike
 
-from mcdrop._checks import as_float, as_matched, check_positive
+from mcdrop._checks import VARIANCE_FIX, as_float, as_matched, check_positive
 from mcdrop.errors import DataError
-from mcdrop.metrics.examples import VARIANCE_FIX
 from mcdrop.prediction import Prediction
 from mcdrop.recalibrate._io import Calibrator, require_fit
 from mcdrop.recalibrate._outputs import FloatArray, by_output, check_outputs

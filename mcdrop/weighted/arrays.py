@@ -24,6 +24,11 @@ BLOCK_ELEMENTS = 2**17
 """Weights handled at once: 1 MiB of float64, so that the temporaries stay in the cache."""
 
 
+def mean_per_example(values: FloatArray) -> FloatArray:
+    """Returns the mean over all axes but the first, shape (N,)."""
+    return np.asarray(values.reshape(values.shape[0], -1).mean(axis=1))
+
+
 def in_row_blocks(function: OfWeights) -> OfWeights:
     """Returns `function` applied to blocks of rows, so that its temporaries stay small."""
 

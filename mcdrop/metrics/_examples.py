@@ -5,17 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mcdrop._checks import as_float, as_matched, as_passes, check_positive
+from mcdrop._checks import VARIANCE_FIX, as_float, as_matched, as_passes, check_positive
 from mcdrop.errors import DataError
 
 FloatArray = NDArray[np.float64]
-
-VARIANCE_FIX = "Pass variances: the exponential of a log-variance, the square of a deviation."
-
-
-def mean_per_example(values: FloatArray) -> FloatArray:
-    """Returns the mean over all axes but the first, shape (N,)."""
-    return np.asarray(values.reshape(values.shape[0], -1).mean(axis=1))
 
 
 def as_gaussian(
