@@ -56,7 +56,14 @@ def _calibrate(options: Namespace, output: Output, terminal: Terminal) -> None:
     fingerprint = Fingerprint()
     for block in examples.fitted.blocks(rows_at_once(examples.original.inputs.values())):
         fingerprint.add(block)
-    made_for = MadeFor.of(options.method, prediction, y, data_name, fingerprint.digest())
+    made_for = MadeFor.of(
+        options.method,
+        prediction,
+        y,
+        data_name=data_name,
+        fingerprint=fingerprint.digest(),
+        model=calibrations.fingerprint_of_model(mc.model),
+    )
     calibration = Calibration(calibrator, made_for)
     with output.draft() as draft:
         calibration.save(draft)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -92,6 +93,7 @@ class MadeFor:
         num_smallest: Examples of its rarest class; of all for other tasks.
         data_name: Name of the calibration set.
         fingerprint: Hash of its inputs.
+        model: Hash of the weights of the model.
     """
 
     method: str
@@ -104,10 +106,18 @@ class MadeFor:
     num_smallest: int
     data_name: str
     fingerprint: str
+    model: str
 
     @classmethod
     def of(
-        cls, method: str, prediction: Prediction, y: NDArray[Any], data_name: str, fingerprint: str
+        cls,
+        method: str,
+        prediction: Prediction,
+        y: NDArray[Any],
+        *,
+        data_name: str,
+        fingerprint: str,
+        model: str,
     ) -> MadeFor:
         """Returns what a calibration fitted on this prediction is made for."""
         smallest = len(prediction)
@@ -125,9 +135,10 @@ class MadeFor:
             num_smallest=smallest,
             data_name=data_name,
             fingerprint=fingerprint,
+            model=model,
         )
 
-    def check(self, path: Path, trial: Prediction) -> None:
+    def check(self, path: Path, trial: Prediction, model: str) -> None:
         """Raises DataError when the calibration in `path` does not apply to such predictions."""
         found = (trial.task, count_outputs(trial))
         if found != (self.task, self.num_outputs) or trial.mean.ndim > 2:
@@ -135,6 +146,11 @@ class MadeFor:
             raise DataError(
                 f"{path} was made for {self.task} with {self.num_outputs} {kind}; this model's "
                 f"task is {found[0]}, with {found[1]}. Make one with mcdrop calibrate."
+            )
+        if model != self.model:
+            raise DataError(
+                f"{path} was fitted on predictions of another model, or of this one with other "
+                "weights, so it promises nothing here. Make one with mcdrop calibrate."
             )
 
     def differences(self, num_samples: int, masks: str, balanced: bool) -> str:
@@ -199,6 +215,14 @@ class Calibration:
         if fewest == 0:
             return f"a class without calibration examples is in every set; {count}"
         level = self.calibrator.level
+        needed = math.ceil(level / (1.0 - level) - 1e-9)
+        if fewest < needed:
+            whole = "every set holds all classes" if made.task in CLASSES else "no interval ends"
+            return (
+                f"{whole}{' of a class with so few' * by_class}: {fewest} examples "
+                f"{'of the rarest class ' * by_class}are too few for the level {level:.4g}, which "
+                f"needs {needed}"
+            )
         coverage = recalibrate.conformal_coverage(fewest, level=level)
         thing = "sets hold the label" if made.task in CLASSES else "intervals hold each target"
         return (
@@ -256,6 +280,14 @@ def _class_of(method: str, task: str) -> type[Any]:
     if task in CLASSES:
         return recalibrate.SplitConformalClassifier
     return recalibrate.SplitConformalRegressor
+
+
+def fingerprint_of_model(model: Any) -> str:
+    """Returns a hash of the weights of a Keras model."""
+    found = Fingerprint()
+    for place, weight in enumerate(model.weights):
+        found.add({str(place): np.asarray(weight)})
+    return found.digest()
 
 
 class Fingerprint:

@@ -50,7 +50,8 @@ def _predict(
     examples = open_examples(options.data, mc.model, options, terminal)
     trial = try_out(mc, examples, options)
     if calibration is not None:
-        calibration.made_for.check(options.calibration, trial)
+        model = calibrations.fingerprint_of_model(mc.model)
+        calibration.made_for.check(options.calibration, trial, model)
         _tell_differences(calibration, options, terminal)
     count = len(examples.fitted)
     tell_readings(examples, None, terminal)

@@ -169,3 +169,17 @@ def test_the_calibration_is_never_overwritten_by_the_predictions(calibrate, fail
     os.link("c.json", "p.csv")
     arguments = ["predict", shelf / "model.keras", shelf / "data.npz", "--calibration", "c.json"]
     assert "is the input c.json itself" in fails(*arguments, "-o", "p.csv", "--force")
+
+
+def test_a_calibration_of_another_model_is_refused(run, shelf, calibrate):
+    calibrate("conformal")
+    arguments = ["predict", shelf / "other.keras", shelf / "data.npz", "-o", "p.parquet"]
+    status, _, err = run(*arguments, "--samples", 6, "--calibration", "c.json")
+    assert status == 1
+    assert "c.json was fitted on predictions of another model" in err
+
+
+def test_too_few_examples_for_a_level_are_told(calibrate):
+    said = calibrate("conformal", "--level", 0.99, "--limit", 30)
+    assert "every set holds all classes: 30 examples are too few for the level 0.99" in said
+    assert "needs 99" in said
