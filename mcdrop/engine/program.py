@@ -119,6 +119,16 @@ class Program:
         self.notes = (*self.warnings, *self._repeated_work(stages.parts[0]))
 
     @property
+    def draws_itself(self) -> bool:
+        """Whether operations that mcdrop does not control are random."""
+        return bool(self._foreign)
+
+    @property
+    def compute_dtype(self) -> str | None:
+        """Data type of the passes; None for that of the model."""
+        return self._settings.compute_dtype
+
+    @property
     def output_specs(self) -> list[tf.TensorSpec]:
         """Shapes and types of the flat outputs of one pass, (N, ...)."""
         return [tf.TensorSpec(tensor.shape, tensor.dtype) for tensor in self._trace.outputs]

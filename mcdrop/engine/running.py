@@ -158,6 +158,7 @@ class _Worker:
         program = self._program(batch.arrays)
         try:
             with describe.model_errors("The model fails on this data"):
+                self._sampler.check_apart(program, batch.arrays)
                 chunk = self._sampler.begin(program, batch.arrays)
         except tf.errors.ResourceExhaustedError:
             if len(batch) == 1:

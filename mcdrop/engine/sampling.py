@@ -12,7 +12,7 @@ import tensorflow as tf
 from keras import tree
 from numpy.typing import NDArray
 
-from mcdrop.engine import describe
+from mcdrop.engine import describe, mixing
 from mcdrop.engine.audit import Leaf
 from mcdrop.engine.intercept import LOCK
 from mcdrop.engine.masks import BLOCK, split_seed
@@ -61,6 +61,7 @@ class Sampler:
         self._leaves = leaves
         self._device = device
         self._programs: dict[Any, Program] = {}
+        self._seen_apart: set[Program] = set()
         self._audited: Program | None = None
         self._folded_width = _FOLDED_WIDTH
         self._slice_bytes = (
@@ -123,6 +124,19 @@ class Sampler:
             return num_samples
         most = min(max(rows, BLOCK), _MOST_PASSES)
         return num_samples if num_samples <= most else most // BLOCK * BLOCK
+
+    def check_apart(self, program: Program, inputs: Sequence[Array]) -> None:
+        """Raises ModelError when examples of these inputs come out otherwise in other batches.
+
+        It is looked at once, and once more after a batch of one example, which has no others.
+        """
+        if program in self._seen_apart:
+            return
+        if mixing.may_mix(self._model):
+            with tf.device(self._device):
+                mixing.check_apart(self._model, program, inputs, balanced=self.settings.balanced)
+        if len(inputs[0]) > 1:
+            self._seen_apart.add(program)
 
     def begin(self, program: Program, inputs: Sequence[Array]) -> Chunk:
         """Runs the prefix and the deterministic suffix on some examples."""
