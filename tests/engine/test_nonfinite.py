@@ -121,7 +121,9 @@ def test_scores_leave_marked_rows_out_and_say_so():
     kept = ~prediction.dropped
     alone = mcdrop.evaluate(prediction.take(kept), y[kept])
     assert evaluation.num_examples == kept.sum()
-    assert evaluation.to_dict() == alone.to_dict()
+    said = evaluation.to_dict()
+    assert "15 of 30 examples were dropped" in said["warnings"].pop("dropped_examples")
+    assert said == alone.to_dict()
     with pytest.raises(DataError, match="the dropped ones too"):
         mcdrop.evaluate(prediction, y[kept])
     everything = mcdrop.prediction.mark_dropped(prediction, np.ones(len(X), bool))
