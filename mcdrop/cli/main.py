@@ -49,7 +49,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt as stop:
         number = stop.number if isinstance(stop, Stopped) else signal.SIGINT
         word = "interrupted" if number == signal.SIGINT else "terminated"
-        terminal.error(f"{word}; nothing was written.")
+        # A command that keeps what it has so far says so in a note.
+        kept = getattr(stop, "__notes__", ["nothing was written"])[-1]
+        terminal.error(f"{word}; {kept}.")
         return 128 + number
     except (McdropError, OSError, MemoryError) as error:
         if isinstance(error, OSError) and error.errno is None:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import csv
 import json
 from argparse import Namespace
+from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -31,7 +35,7 @@ def run(options: Namespace, terminal: Terminal) -> None:
     if options.train_size is not None:
         train = _first(train, options.train_size)
     num_classes = int(max(train.y.max(), test.y.max())) + 1
-    with terminal.progress("Training") as progress:
+    with terminal.progress("Training") as progress, told_what_is_kept(options.output):
         result = study.run(
             chosen.build(train.x.shape[1:], num_classes),
             chosen.grid(),
@@ -53,6 +57,22 @@ def run(options: Namespace, terminal: Terminal) -> None:
     terminal.say(f"The study is in {options.output / PAGE}.")
     table = summary.astype(object).where(summary.notna(), None)
     terminal.result({"output": str(options.output), "summary": table.to_dict("records")})
+
+
+@contextlib.contextmanager
+def told_what_is_kept(folder: Path) -> Iterator[None]:
+    """Adds to a request to stop how many runs are on disk, and how to go on with them."""
+    from mcdrop.study.runs import RUNS
+
+    try:
+        yield
+    except KeyboardInterrupt as stop:
+        if (folder / RUNS).is_file():
+            with (folder / RUNS).open(encoding="utf-8", newline="") as file:
+                count = len({(row["setting"], row["seed"]) for row in csv.DictReader(file)})
+            runs = "1 finished run is" if count == 1 else f"{count} finished runs are"
+            stop.add_note(f"{runs} kept in {folder}, go on with --resume")
+        raise
 
 
 def _examples(name: str, split: str) -> Examples:

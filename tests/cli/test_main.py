@@ -147,6 +147,13 @@ def test_an_interruption_has_a_status_of_its_own(failing, run):
     assert run("inspect", "m") == (130, "", "mcdrop: error: interrupted; nothing was written.\n")
 
 
+def test_an_interruption_tells_what_is_kept(failing, run):
+    stop = KeyboardInterrupt()
+    stop.add_note("2 finished runs are kept in s, go on with --resume")
+    failing(stop)
+    assert "interrupted; 2 finished runs are kept in s" in run("inspect", "m")[2]
+
+
 def test_warnings_of_mcdrop_are_lines_and_those_of_others_are_silent(monkeypatch, run):
     import warnings
 
