@@ -26,7 +26,7 @@ class _Sampled(BaseEstimator):
     is_fitted = True
     """What MAPIE looks for in a trained estimator."""
 
-    def __init__(self, mc: MCDropout, *, num_samples: int = 50, seed: int = 0) -> None:
+    def __init__(self, mc: MCDropout, *, num_samples: int | None = None, seed: int = 0) -> None:
         if not isinstance(mc, MCDropout):
             raise DataError(
                 f"`mc` is a {type(mc).__name__}, expected a wrapped model: "
@@ -60,7 +60,7 @@ class MCDropoutClassifier(ClassifierMixin, _Sampled):
         mc: The wrapped model, of task "classification" or "binary".
         classes: Names or numbers of the classes in the order of the outputs; None takes
             0, 1, ..., C - 1.
-        num_samples: T >= 2 passes.
+        num_samples: T >= 2 passes; None takes those of `MCDropout.predict`.
         seed: Whole number from 0 below 2**64.
 
     Example:
@@ -77,7 +77,7 @@ class MCDropoutClassifier(ClassifierMixin, _Sampled):
         mc: MCDropout,
         *,
         classes: Sequence[Any] | None = None,
-        num_samples: int = 50,
+        num_samples: int | None = None,
         seed: int = 0,
     ) -> None:
         super().__init__(mc, num_samples=num_samples, seed=seed)
@@ -117,7 +117,7 @@ class MCDropoutRegressor(RegressorMixin, _Sampled):
 
     Args:
         mc: The wrapped model, of task "regression" or "gaussian".
-        num_samples: T >= 2 passes.
+        num_samples: T >= 2 passes; None takes those of `MCDropout.predict`.
         seed: Whole number from 0 below 2**64.
     """
 

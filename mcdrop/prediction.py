@@ -128,7 +128,8 @@ class Prediction:
         kept = "kept" if self.samples is not None else "not kept"
         return (
             f"Prediction(task={self.task!r}, examples={len(self)}, output shape="
-            f"{self.mean.shape[1:]}, num_samples={self.num_samples}, samples {kept})"
+            f"{self.mean.shape[1:]}, num_samples={self.num_samples}"
+            f"{self._split_words()}, samples {kept})"
         )
 
     def _repr_html_(self) -> str:
@@ -143,7 +144,7 @@ class Prediction:
             lines.append((name, str(values.shape), *(f"{value:.4g}" for value in found)))
         caption = (
             f"Prediction, {self.task}: {len(self)} examples, {self.num_samples} passes, "
-            f"{self.masks} masks, samples {kept}"
+            f"{self.masks} masks{self._split_words()}, samples {kept}"
         )
         return _notebook.table(caption, lines)
 
@@ -166,12 +167,14 @@ class Prediction:
         if self.splitting is not None and self.variance_components is not None:
             levels = levels_of(self.splitting)
             draws = self._passes_like(self.mean) / prod(self.splitting[1:])
-            return np.sqrt(variance_of_mean(self.variance_components, levels, draws))
-        spread = self.variance if self.epistemic_variance is None else self.epistemic_variance
-        passes = self._passes_like(spread)
-        squared = spread / passes
+            squared = variance_of_mean(self.variance_components, levels, draws)
+            spread = squared * draws
+        else:
+            spread = self.variance if self.epistemic_variance is None else self.epistemic_variance
+            draws = self._passes_like(spread)
+            squared = spread / draws
         if self.tolerance is not None and self.task in CLASS_TASKS:
-            missed = unseen_variance(passes, reach_of_probability(self.mean))
+            missed = unseen_variance(draws, reach_of_probability(self.mean))
             squared = np.where(spread < TIED, missed + squared, squared)
         return np.sqrt(squared)
 
@@ -417,6 +420,9 @@ class Prediction:
     def _arrays(self) -> dict[str, Array]:
         values = {field.name: getattr(self, field.name) for field in fields(self)}
         return {name: value for name, value in values.items() if isinstance(value, np.ndarray)}
+
+    def _split_words(self) -> str:
+        return "" if self.splitting is None else f", splitting={self.splitting}"
 
     def _require(self, tasks: Sequence[str], what: str) -> None:
         if self.task not in tasks:

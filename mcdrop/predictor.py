@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,11 @@ from mcdrop.engine.tasks import Asked, Task
 from mcdrop.engine.tracing import Settings
 from mcdrop.errors import DataError, ModelError
 from mcdrop.prediction import Prediction, concatenate
+from mcdrop.splitting import Splitting, check_splitting, levels_of
 from mcdrop.targets import PredictionWithTargets
+
+DEFAULT_SAMPLES = 50
+"""Passes where no number is given."""
 
 
 class MCDropout:
@@ -52,6 +57,11 @@ class MCDropout:
             "variance" or "standard_deviation". None takes a linear output for a log-variance,
             and asks about any other.
         compute_dtype: "bfloat16" computes the passes in half precision, statistics in float32.
+        splitting: Counts of draws for passes that share their early masks: with (7, 16) each of 7
+            draws of all masks but the last layer's is followed by 16 of the last layer's, 112
+            passes for little more than the price of 7. One count for each stochastic layer in
+            the order in which they run; of fewer counts the first is for all layers but the
+            last ones. None draws all masks anew in each pass.
         jit_compile: Compiles the passes as a whole with XLA; mostly slower on CPUs.
 
     Raises:
@@ -81,11 +91,13 @@ class MCDropout:
         output: str | None = None,
         gaussian_scale: str | None = None,
         compute_dtype: str | None = None,
+        splitting: Sequence[int] | None = None,
         jit_compile: bool = False,
     ) -> None:
         check_choice("masks", masks, ("independent", "shared"))
         if compute_dtype is not None:
             check_choice("compute_dtype", compute_dtype, ("bfloat16",))
+        self._splitting = None if splitting is None else check_splitting(splitting)
         self._leaves = find_leaves(model, layers)
         self._model = model
         self._asked = Asked(task, gaussian_scale, output)
@@ -94,6 +106,7 @@ class MCDropout:
             balanced=bool(balanced),
             compute_dtype=compute_dtype,
             jit_compile=bool(jit_compile),
+            nested=self._splitting is not None and len(levels_of(self._splitting)) > 1,
         )
         if compute_dtype is not None and not any(map(can_convert, model._flatten_layers())):
             raise ModelError(
@@ -157,7 +170,7 @@ class MCDropout:
         self,
         x: Any,
         *,
-        num_samples: int = 50,
+        num_samples: int | None = None,
         seed: int = 0,
         batch_size: int | None = None,
         on_nonfinite: str = "raise",
@@ -168,7 +181,8 @@ class MCDropout:
             x: Inputs of N examples: arrays of numbers or strings, a dict or tuple of arrays, a
                 list of examples, which may differ in length, a `tf.data.Dataset`, a `PyDataset`,
                 or a generator of batches.
-            num_samples: T >= 1. The passes are the first T of any larger number.
+            num_samples: T >= 1. The passes are the first T of any larger number. None is 50, or the
+                product of `splitting`.
             seed: Whole number from 0 below 2**64.
             batch_size: Examples held at once; None chooses by memory. It changes no result.
             on_nonfinite: What becomes of a row for which the model puts out NaN or infinity, in any
@@ -192,7 +206,7 @@ class MCDropout:
         self,
         x: Any,
         *,
-        num_samples: int = 50,
+        num_samples: int | None = None,
         seed: int = 0,
         batch_size: int | None = None,
         keep_samples: bool = False,
@@ -204,7 +218,8 @@ class MCDropout:
 
         Args:
             x: Inputs of N examples, as for `sample`.
-            num_samples: T >= 2; with `tolerance`, the largest number of passes.
+            num_samples: T >= 2; with `tolerance`, the largest number of passes. None is 50, or the
+                product of `splitting`.
             seed: Whole number from 0 below 2**64.
             batch_size: Examples held at once; None chooses by memory. It changes no result.
             keep_samples: Also keep the passes, T x N x C numbers.
@@ -236,7 +251,7 @@ class MCDropout:
         self,
         x: Any,
         *,
-        num_samples: int = 50,
+        num_samples: int | None = None,
         seed: int = 0,
         batch_size: int | None = None,
         keep_samples: bool = False,
@@ -304,7 +319,7 @@ class MCDropout:
         self,
         x: Any,
         *,
-        num_samples: int = 50,
+        num_samples: int | None = None,
         seed: int = 0,
         batch_size: int | None = None,
         tolerance: float | None = None,
@@ -346,6 +361,11 @@ class MCDropout:
 
         check_count("num_samples", num_samples, minimum=2)
         _check_seed(seed)
+        if self._settings.nested:
+            raise DataError(
+                f"`splitting` is {self._splitting}, but an exported model draws all masks anew in "
+                "each pass. Export MCDropout(model) without `splitting`."
+            )
         export.write(
             self._model,
             self._samplers[0],
@@ -357,9 +377,9 @@ class MCDropout:
         )
 
     def _open(
-        self, x: Any, num_samples: int, seed: int, batch_size: int | None, *, minimum: int
+        self, x: Any, num_samples: int | None, seed: int, batch_size: int | None, *, minimum: int
     ) -> Run:
-        check_count("num_samples", num_samples, minimum=minimum)
+        splitting = self._counts(num_samples, minimum)
         _check_seed(seed)
         if batch_size is not None:
             check_count("batch_size", batch_size, minimum=1)
@@ -369,9 +389,23 @@ class MCDropout:
             example_shape=describe.example_shape(self._model),
         )
         describe.check_inputs(self._model, inputs)
-        run = Run(self._model, self._samplers, inputs, num_samples, seed, batch_size)
+        run = Run(self._model, self._samplers, inputs, splitting, seed, batch_size)
         self._unreached = frozenset(leaf.ordinal for leaf in run.unreached)
         return run
+
+    def _counts(self, num_samples: int | None, minimum: int) -> Splitting:
+        """Returns the draws of each stage, (T,) for ordinary passes."""
+        if num_samples is not None:
+            check_count("num_samples", num_samples, minimum=minimum)
+        if self._splitting is None:
+            return (DEFAULT_SAMPLES if num_samples is None else num_samples,)
+        made = prod(self._splitting)
+        if num_samples not in (None, made):
+            raise DataError(
+                f"`num_samples` is {num_samples}, but `splitting` {self._splitting} makes {made} "
+                "passes. Leave `num_samples` out."
+            )
+        return self._splitting
 
     def _check_tolerance(self, tolerance: float | None, keep_samples: bool) -> float | None:
         if tolerance is None:

@@ -256,7 +256,8 @@ def _balanced_keep(
     """
     num_passes = tf.shape(passes)[0]
     total = tf.cast(num_passes, tf.float32)
-    key = tf.cast(tf.fill([1], _WORD - 1), tf.uint32)
+    # Draws of another stage's draw are others, and so is the chance by which they are rounded.
+    key = tf.cast(tf.fill([1], _WORD - 1), tf.uint32) - passes[:1]
     start = _to_unit(_words(seed, counters, key, units, stream)[0])
     keeps = tf.floor((1.0 - law.rate) * total + start)
     masks = tf.TensorArray(tf.bool, size=num_passes, element_shape=keeps.shape)

@@ -25,6 +25,7 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import tensorflow as tf
@@ -72,7 +73,7 @@ class Program:
         row_bytes: Largest tensor of the passes for one row.
         example_bytes: Largest tensor of the prefix, and all of the frontier, for one example.
         output_bytes: Outputs of one pass of one example.
-        masks_drawn: How many masks were drawn, by (examples, passes) of a slice.
+        masks_drawn: How many masks were drawn, by (examples, passes, ...) of a slice.
         compiled_shapes: Those of them that XLA has compiled for.
         places: Ordinal of the layer of each place where noise enters, -1 where it is none that
             was selected.
@@ -99,9 +100,10 @@ class Program:
         self._foreign = frozenset(filter(inspection.draws_itself, traced.graph.get_operations()))
         self.one_pass = one_pass
         self.folded = traced.folded
-        self.masks_drawn: Counter[tuple[int, int]] = Counter()
-        self.compiled_shapes: set[tuple[int, int]] = set()
+        self.masks_drawn: Counter[tuple[int, ...]] = Counter()
+        self.compiled_shapes: set[tuple[int, ...]] = set()
         self.places = tuple(place.ordinal for place in traced.draws.places)
+        self._paths = {leaf.ordinal: leaf.info.path for leaf in leaves}
         stages = self._stages((0,))
         self._frontier = stages.frontier
         prefix = self._cutter((0,)).prefix([*self._fetched(), *traced.deterministic])
@@ -181,6 +183,24 @@ class Program:
         entries = {id(entry.passes) for entry in self._trace.draws.places[:place]}
         again = (op for op in last.operations if op.outputs and level(op.outputs[0]) == 1)
         return not any(id(tensor) in entries for op in again for tensor in op.inputs)
+
+    @cached_property
+    def stages(self) -> tuple[int, ...]:
+        """Numbers of the places at which a stage may begin, the first 0."""
+        return tuple(filter(self.can_start, range(len(self.places) or 1)))
+
+    def layers_of(self, starts: Sequence[int]) -> list[str]:
+        """Returns the paths of the layers of each stage, in words."""
+        ends = [*starts[1:], len(self.places)]
+        named = [
+            dict.fromkeys(self._paths.get(ordinal, "others") for ordinal in self.places[start:end])
+            for start, end in zip(starts, ends, strict=True)
+        ]
+        return [", ".join(names) for names in named]
+
+    def stage_bytes(self, starts: Sequence[int]) -> list[int]:
+        """Returns the largest tensor of each stage for one row."""
+        return [inspection.largest_row(part.tensors()) for part in self._stages(starts).parts]
 
     def costs(self, starts: Sequence[int]) -> tuple[float, ...]:
         """Estimates the multiply-accumulates of one draw of each stage, for one example."""
@@ -449,7 +469,9 @@ def compile_program(
                 "pass at a time; balanced masks need all passes at once. Leave `balanced` out."
             )
         program = Program(traced, leaves, settings, one_pass=one_pass, barred=barred)
-        wide = program.row_bytes > _WIDE_ROW_BYTES and not settings.balanced
+        # Draws of a stage may be computed in any number, but those of a later one together.
+        free = settings.balanced or settings.nested
+        wide = program.row_bytes > _WIDE_ROW_BYTES and not free
         if not one_pass and (traced.draws.single_pass or wide):
             one_pass = True
             continue

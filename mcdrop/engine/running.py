@@ -22,9 +22,11 @@ from mcdrop.engine.nonfinite import Watch
 from mcdrop.engine.program import Program
 from mcdrop.engine.progress import Progress, showing
 from mcdrop.engine.sampling import Chunk, Sampler
+from mcdrop.engine.stages import Plan, plan
 from mcdrop.engine.tasks import Asked, OutputTask, resolve
 from mcdrop.errors import ModelError
 from mcdrop.prediction import Prediction, mark_dropped
+from mcdrop.splitting import Splitting
 from mcdrop.stopping import TwoLooks
 
 Array = NDArray[Any]
@@ -54,7 +56,7 @@ class Run:
         model: The wrapped model.
         samplers: One sampler for each device.
         inputs: The data.
-        num_samples: T.
+        splitting: Draws of each stage; (T,) for ordinary passes.
         seed: The user's seed.
         batch_size: Examples held at once; None chooses by memory.
     """
@@ -64,19 +66,19 @@ class Run:
         model: Any,
         samplers: Sequence[Sampler],
         inputs: Inputs,
-        num_samples: int,
+        splitting: Splitting,
         seed: int,
         batch_size: int | None,
     ) -> None:
         self._model = model
         self._inputs = inputs
-        self._num_samples = num_samples
         with describe.model_errors("The model fails on this data"):
             programs = [sampler.program(inputs.first, inputs.structure) for sampler in samplers]
         self._workers = [
-            _Worker(sampler, inputs.structure, num_samples, seed) for sampler in samplers
+            _Worker(sampler, inputs.structure, splitting, seed) for sampler in samplers
         ]
         self._program = programs[0]
+        self.plan = plan(programs[0], splitting)
         self._batch_size = batch_size
 
     @property
@@ -127,15 +129,16 @@ class Run:
 class _Worker:
     """Runs batches on one device, each by the program for inputs of its shape."""
 
-    def __init__(self, sampler: Sampler, structure: Any, num_samples: int, seed: int) -> None:
+    def __init__(self, sampler: Sampler, structure: Any, splitting: Splitting, seed: int) -> None:
         self._sampler = sampler
         self._structure = structure
-        self._num_samples = num_samples
+        self._splitting = splitting
+        self._plans: dict[Program, Plan] = {}
         self._seed = seed
 
     def chunk_size(self, examples: list[Array]) -> int:
         """Returns how many examples of this shape fit into memory."""
-        return self._sampler.chunk_size(self._program(examples), self._num_samples)
+        return self._sampler.chunk_size(self._plan(examples))
 
     def all_passes(self, batch: Batch, *, drop: bool) -> list[list[Array]]:
         """Returns the passes of a batch, for each of its parts that fit into memory."""
@@ -153,6 +156,12 @@ class _Worker:
         with describe.model_errors("The model fails on this data"):
             return self._sampler.program([array[:1] for array in examples], self._structure)
 
+    def _plan(self, examples: list[Array]) -> Plan:
+        program = self._program(examples)
+        if program not in self._plans:
+            self._plans[program] = plan(program, self._splitting)
+        return self._plans[program]
+
     def _chunks(self, batch: Batch) -> Iterator[tuple[Batch, Chunk]]:
         """Yields a batch with what the prefix made of it, in halves if memory runs out."""
         program = self._program(batch.arrays)
@@ -169,36 +178,45 @@ class _Worker:
         yield batch, chunk
 
     def _passes(
-        self, batch: Batch, chunk: Chunk, positions: NDArray[np.intp], passes: range
+        self, batch: Batch, chunk: Chunk, positions: NDArray[np.intp], draws: range, drawn: Plan
     ) -> Iterator[tuple[range, list[Array]]]:
-        """Yields (passes, flat outputs) until all of `passes` are done, in blocks by memory."""
-        first, program = passes.start, self._program(batch.arrays)
-        while first < passes.stop:
-            count = self._sampler.passes_at_once(program, len(passes))
-            block = range(first, min(first + count, passes.stop))
+        """Yields (passes, flat outputs) until all of `draws` are done, in blocks by memory.
+
+        Draws are those of stage 1, of which each makes several passes where they share masks.
+        """
+        sampler, first = self._sampler, draws.start
+        nested = len(drawn.levels) > 1
+        common: dict[str, Any] = {
+            "seed": self._seed,
+            "examples": batch.start + positions,
+            "positions": positions,
+        }
+        while first < draws.stop:
+            if nested:
+                count = sampler.draws_at_once(drawn)
+            else:
+                count = sampler.passes_at_once(drawn.program, len(draws))
+            block = range(first, min(first + count, draws.stop))
             try:
                 with describe.model_errors("The model fails on this data"):
-                    outputs = self._sampler.sample(
-                        program,
-                        chunk,
-                        seed=self._seed,
-                        examples=batch.start + positions,
-                        positions=positions,
-                        passes=block,
-                    )
+                    if nested:
+                        outputs = sampler.sample_nested(drawn, chunk, draws=block, **common)
+                    else:
+                        outputs = sampler.sample(drawn.program, chunk, passes=block, **common)
             except tf.errors.ResourceExhaustedError:
-                self._sampler.shrink(program)
+                sampler.shrink(drawn.program)
                 continue
-            yield block, outputs
+            yield range(block.start * drawn.inner, block.stop * drawn.inner), outputs
             first = block.stop
 
     def _stack_passes(self, batch: Batch, chunk: Chunk, drop: bool) -> list[Array]:
         positions = np.arange(len(batch))
         watch = Watch(batch, drop=drop)
-        blocks = []
+        blocks, drawn = [], self._plan(batch.arrays)
         for output in chunk.deterministic:
             watch.outputs(output, positions)
-        for passes, outputs in self._passes(batch, chunk, positions, range(self._num_samples)):
+        draws = range(drawn.splitting[0])
+        for passes, outputs in self._passes(batch, chunk, positions, draws, drawn):
             blocks.append([watch.passes(output, positions, passes) for output in outputs])
         stacked = [np.concatenate(parts) for parts in zip(*blocks, strict=True)]
         for output in stacked if watch.dropped.any() else ():
@@ -210,10 +228,12 @@ class _Worker:
         self, batch: Batch, chunk: Chunk, tasks: tuple[OutputTask, ...], options: Options
     ) -> dict[str, Prediction]:
         """Samples a chunk until T passes are done, or each example's error is small enough."""
+        drawn = self._plan(batch.arrays)
+        num_draws = drawn.splitting[0]
         accumulators = [
             PassAccumulator(
                 task.task,
-                (self._num_samples,),
+                drawn.splitting,
                 keep_samples=options.keep_samples,
                 tolerance=options.tolerance,
             )
@@ -223,10 +243,10 @@ class _Worker:
         off = [self._read_off(task, chunk, watch) for task in tasks]
         looks = TwoLooks(len(batch), options.tolerance or 0.0)
         active = np.arange(len(batch))
-        stride = self._num_samples if options.tolerance is None else BLOCK
-        for first in range(0, self._num_samples, stride):
-            wanted = range(first, min(first + stride, self._num_samples))
-            for passes, outputs in self._passes(batch, chunk, active, wanted):
+        stride = num_draws if options.tolerance is None else BLOCK
+        for first in range(0, num_draws, stride):
+            wanted = range(first, min(first + stride, num_draws))
+            for passes, outputs in self._passes(batch, chunk, active, wanted, drawn):
                 _accumulate(tasks, accumulators, outputs, passes, active, watch)
             if options.tolerance is not None:
                 pairs = zip(accumulators, off, strict=True)

@@ -17,6 +17,7 @@ from mcdrop.engine.audit import Leaf
 from mcdrop.engine.intercept import LOCK
 from mcdrop.engine.masks import BLOCK, split_seed
 from mcdrop.engine.program import Program, compile_program
+from mcdrop.engine.stages import Plan
 from mcdrop.engine.tracing import Settings
 from mcdrop.errors import ModelError
 
@@ -104,12 +105,14 @@ class Sampler:
                     )
             return self._audited
 
-    def chunk_size(self, program: Program, num_samples: int) -> int:
+    def chunk_size(self, plan: Plan) -> int:
         """Returns how many examples to hold at once, by what they occupy."""
-        held = program.example_bytes + self.passes_at_once(program, num_samples) * (
-            program.output_bytes
-        )
+        program, num_samples = plan.program, plan.levels[0]
+        together = self.passes_at_once(program, num_samples)
         width = self._width(program, num_samples)
+        if self.settings.nested:
+            width, together = 1, 2 * self.draws_at_once(plan) * plan.inner
+        held = program.example_bytes + together * program.output_bytes
         fitting = max(1, min(1024, _CHUNK_BYTES // max(held, 1)))
         return max(width, fitting // width * width)
 
@@ -176,9 +179,48 @@ class Sampler:
                 tf.constant(np.asarray(passes, np.uint32)),
                 tf.constant(width, tf.int32),
                 *chunk.frontier,
-                compiled=self._pays(program, width, len(passes), len(examples)),
+                compiled=self._pays(program, (width, len(passes)), len(examples) * len(passes)),
             )
         return [output.numpy()[:, : len(examples)] for output in outputs]
+
+    def sample_nested(
+        self,
+        plan: Plan,
+        chunk: Chunk,
+        *,
+        seed: int,
+        examples: NDArray[np.int64],
+        positions: NDArray[np.int64],
+        draws: range,
+    ) -> list[Array]:
+        """Runs some draws of stage 1, and all that follow from them; see `sample`.
+
+        Returns:
+            The flat outputs, each of shape (len(draws) * passes of a draw, n, ...).
+        """
+        counts = len(draws), *plan.levels[1:]
+        rows = self._slice_bytes // max(plan.row_bytes, 1)
+        width = min(max(1, rows // len(draws)), len(examples))
+        with tf.device(self._device):
+            outputs = plan.program.nested(
+                tf.constant(split_seed(seed), tf.uint32),
+                tf.constant(examples.astype(np.uint32)),
+                tf.constant(positions.astype(np.int32)),
+                tf.constant(draws.start, tf.uint32),
+                tf.constant(counts, tf.int32),
+                tf.constant(width, tf.int32),
+                *chunk.frontier,
+                starts=plan.starts,
+                compiled=self._pays(plan.program, (width, *counts), len(examples) * len(draws)),
+            )
+        return [output.numpy()[:, : len(examples)] for output in outputs]
+
+    def draws_at_once(self, plan: Plan) -> int:
+        """Returns how many draws of stage 1 one call of `sample_nested` computes."""
+        if self.settings.balanced:
+            return plan.levels[0]
+        rows = self._slice_bytes // max(plan.row_bytes, 1)
+        return int(np.clip(rows, 1, min(plan.levels[0], _MOST_PASSES)))
 
     def portable_program(self, specs: Sequence[tf.TensorSpec], structure: Any) -> Program:
         """Returns a program of plain TensorFlow operations for inputs of these specs."""
@@ -197,14 +239,13 @@ class Sampler:
         self._slice_bytes //= 2
         self._folded_width = max(1, self._folded_width // 2)
 
-    def _pays(self, program: Program, width: int, num_passes: int, num_examples: int) -> bool:
+    def _pays(self, program: Program, shape: tuple[int, ...], num_rows: int) -> bool:
         """Whether masks of this shape are drawn by XLA, which compiles for each shape.
 
         A server that is asked for many sizes would else wait for the compiler again and again,
         and keep all that it made.
         """
-        shape = width, num_passes
-        masks = num_examples * num_passes * max(program.row_bytes // 4, 1)
+        masks = num_rows * max(program.row_bytes // 4, 1)
         program.masks_drawn[shape] += masks
         worth = program.masks_drawn[shape] >= _WORTH_COMPILING
         if worth and len(program.compiled_shapes) < _MOST_COMPILED:
