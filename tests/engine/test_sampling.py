@@ -20,6 +20,7 @@ from mcdrop import predictor
 from mcdrop.engine import program as programs
 from mcdrop.engine.running import map_in_order
 from mcdrop.engine.sampling import Sampler
+from mcdrop.engine.stages import plan
 from mcdrop.errors import ModelError
 
 from .harness import Snapshot, without_xla
@@ -266,7 +267,7 @@ def test_an_activation_larger_than_a_slice_is_still_sampled(model):
     program = copy.copy(sampler.program([data(1)], 0))
     program.row_bytes = 2**40
     assert sampler.passes_at_once(program, 50) == 16
-    assert sampler.chunk_size(program, 50) >= 1
+    assert sampler.chunk_size(plan(program, (50,))) >= 1
 
 
 @pytest.mark.parametrize("options", MASKS)
