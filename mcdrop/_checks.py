@@ -130,8 +130,9 @@ def as_labels(
     array = as_array(name, values)
     if array.shape == (*shape, num_classes) and num_classes > 1:
         raise DataError(
-            f"`{name}` has shape {array.shape}: one-hot labels? Pass integers, as from "
-            f"np.argmax({name}, axis=-1)."
+            f"`{name}` has shape {array.shape}, a number for each class; expected integer labels "
+            f"of shape {shape}. np.argmax({name}, axis=-1) reads one-hot labels, and takes the "
+            "largest of soft ones."
         )
     if array.shape != shape:
         raise DataError(
@@ -148,6 +149,17 @@ def as_labels(
             f"{num_classes - 1}. Number the classes from 0."
         )
     return labels
+
+
+def is_one_hot(values: NDArray[Any]) -> bool:
+    """Returns whether every row of the last axis is a single 1 among zeros.
+
+    Example:
+        >>> is_one_hot(np.eye(3)), is_one_hot(np.full((2, 3), 1 / 3)), is_one_hot(np.ones((2, 1)))
+        (True, False, False)
+    """
+    is_binary = bool(((values == 0) | (values == 1)).all())
+    return values.shape[-1] > 1 and is_binary and bool((values.sum(axis=-1) == 1).all())
 
 
 def check_same_shape(name: str, array: NDArray[Any], other_name: str, other: NDArray[Any]) -> None:

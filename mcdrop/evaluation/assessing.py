@@ -68,10 +68,10 @@ def evaluate(
     Args:
         prediction: Prediction of N >= 2 examples, or one with its targets, as
             `MCDropout.predict_with_targets` returns it.
-        y_true: Integer labels of shape (N,) or (N, 1) for "classification" and "binary"; for
-            dense outputs (N, ...), where pixels of -1 count nowhere; (N, L) of 0 and 1 for
-            "multilabel", -1 where a label is unknown; numbers of the shape of
-            `prediction.mean` for "regression" and "gaussian".
+        y_true: Integer labels of shape (N,) or (N, 1) for "classification" and "binary", or
+            one-hot ones, (N, C); for dense outputs (N, ...), where pixels of -1 count nowhere;
+            (N, L) of 0 and 1 for "multilabel", -1 where a label is unknown; numbers of the
+            shape of `prediction.mean` for "regression" and "gaussian".
         confidence_level: Level of the intervals, and of the predictive intervals whose
             coverage and width are measured; within (0, 1).
         seed: Seed of the resamples; equal seeds give equal evaluations.

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mcdrop._checks import as_array, as_float, as_labels
+from mcdrop._checks import as_array, as_float, as_labels, is_one_hot
 from mcdrop.errors import DataError
 from mcdrop.prediction import CLASS_TASKS, Prediction
 from mcdrop.weighted.units import Units
@@ -99,11 +99,13 @@ def as_targets(y_true: ArrayLike, task: str, shape: tuple[int, ...], level: floa
 
 
 def _as_classes(y_true: ArrayLike, shape: tuple[int, ...]) -> NDArray[np.int64]:
-    """Returns labels in the shape of the predicted classes; void ones stay."""
+    """Returns labels, numbers or one-hot, in the shape of the predicted classes; void ones stay."""
     *places, num_classes = shape
     labels = as_array("y_true", y_true)
     if labels.shape == (*places, 1):
         labels = labels[..., 0]
+    elif labels.shape == shape and is_one_hot(labels):
+        labels = labels.argmax(axis=-1)
     if len(places) == 1 or labels.shape != tuple(places):
         return as_labels("y_true", labels, tuple(places), num_classes)
     void = labels == VOID_LABEL

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from mcdrop._checks import is_one_hot
 from mcdrop.errors import DataError
 from mcdrop.loading.columns import listed
 
@@ -129,17 +130,6 @@ def number_labels(
         note = "The labels are one-hot, read by the position of the 1."
         return Labels(values.argmax(axis=-1), given, (note,))
     return Labels(values, given)
-
-
-def is_one_hot(values: Array) -> bool:
-    """Returns whether every row of the last axis is a single 1 among zeros.
-
-    Example:
-        >>> is_one_hot(np.eye(3)), is_one_hot(np.full((2, 3), 1 / 3)), is_one_hot(np.ones((2, 1)))
-        (True, False, False)
-    """
-    is_binary = bool(((values == 0) | (values == 1)).all())
-    return values.shape[-1] > 1 and is_binary and bool((values.sum(axis=-1) == 1).all())
 
 
 def _as_plain(labels: ArrayLike) -> Array:

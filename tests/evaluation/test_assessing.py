@@ -5,6 +5,7 @@ from dataclasses import replace
 from functools import cache
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import stats
 
@@ -119,10 +120,29 @@ def test_labels_out_of_range_in_maps_are_refused():
         evaluate(prediction, np.where(labels == -1, 255, labels))
 
 
-def test_one_hot_labels_are_refused_with_the_remedy():
+def test_one_hot_labels_are_read_by_the_position_of_the_1():
     prediction, labels = make_classes()
-    with pytest.raises(DataError, match=r"one-hot.*argmax"):
-        evaluate(prediction, np.eye(7)[labels])
+    given, wanted = evaluate(prediction, np.eye(7)[labels]), evaluate(prediction, labels)
+    np.testing.assert_array_equal(given.y_true, wanted.y_true)
+    pd.testing.assert_frame_equal(given.to_frame(), wanted.to_frame())
+
+
+def test_one_hot_maps_are_read_pixel_by_pixel():
+    prediction, labels = make_dense()
+    labels = np.maximum(labels, 0)
+    pd.testing.assert_frame_equal(
+        evaluate(prediction, np.eye(3)[labels]).to_frame(), evaluate(prediction, labels).to_frame()
+    )
+
+
+def test_soft_and_several_labels_are_refused_with_the_remedy():
+    prediction, labels = make_classes()
+    one_hot = np.eye(7)[labels]
+    two_of_one = one_hot.copy()
+    two_of_one[3] = 1
+    for wrong in (0.9 * one_hot + 0.1 / 7, two_of_one, 0 * one_hot):
+        with pytest.raises(DataError, match=r"integer labels.*argmax"):
+            evaluate(prediction, wrong)
 
 
 def test_labels_that_are_not_numbers_are_refused():
