@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
+from os.path import realpath
 from pathlib import Path
 
 from mcdrop.cli.report import tell
@@ -59,7 +60,7 @@ def name_models(paths: Sequence[Path]) -> list[str]:
             "compare needs at least 2 models, and the data last, as in mcdrop compare a.keras "
             "b.keras test.npz."
         )
-    if len({path.resolve() for path in paths}) < len(paths):
+    if len({realpath(path) for path in paths}) < len(paths):
         raise DataError("The same model is given twice; compare different ones.")
     names = [path.stem for path in paths]
     return names if len(set(names)) == len(names) else [str(path) for path in paths]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from argparse import Namespace
 from dataclasses import dataclass
+from os.path import realpath
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +59,7 @@ def _is_same(first: str, second: str) -> bool:
     """Returns whether two sources of data are one, however they are spelled."""
     if first == second or is_named(first) or is_named(second):
         return first == second
-    return Path(first).resolve() == Path(second).resolve()
+    return realpath(first) == realpath(second)
 
 
 def fit(

@@ -172,7 +172,19 @@ def open_data(
     if chosen.class_names is not None:
         data = rename_classes(data, chosen.class_names)
     _check_lengths(data)
+    _check_class_names(data)
     return data
+
+
+def _check_class_names(data: Data) -> None:
+    """Raises DataError when two classes have one name: pages and tables would mix them up."""
+    names = data.class_names or ()
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise DataError(
+            f"The class names of {data.name} hold {listed(map(repr, twice))} more than once. Give "
+            "each class a name of its own."
+        )
 
 
 def _open(source: str, options: DataOptions, expected: Mapping[str, InputSpec] | None) -> Data:

@@ -6,6 +6,7 @@ import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from os.path import realpath
 from pathlib import Path
 from typing import Any
 
@@ -121,7 +122,7 @@ def _find_images(folder: Path, root: Path) -> list[Path]:
 
 
 def _check_link(path: Path, root: Path) -> None:
-    if path.is_symlink() and not path.resolve().is_relative_to(root.resolve()):
+    if path.is_symlink() and not Path(realpath(path)).is_relative_to(realpath(root)):
         raise DataError(
             f"{path} is a link that leaves {root}, which mcdrop does not follow. Copy what it "
             "leads to into the folder."

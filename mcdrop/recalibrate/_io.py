@@ -11,11 +11,14 @@ from typing import Any, Self, TypeVar
 
 from mcdrop.errors import DataError
 from mcdrop.files import Kind, replaced
+from mcdrop.files.archives import describe, read_text
 
 Value = TypeVar("Value")
 
 FORMAT = "mcdrop.recalibrate"
 VERSION = 1
+MOST_BYTES = 64 * 2**20
+"""Size above which no calibrator is read: isotonic ones hold a few numbers an example."""
 
 
 @dataclass(frozen=True)
@@ -89,12 +92,11 @@ def read(path: str | os.PathLike[str]) -> tuple[str, dict[str, Any]]:
     Raises:
         DataError: The file is missing, damaged, of another format or of another version.
     """
+    text = read_text(Path(path), DataError, MOST_BYTES)
     try:
-        document = json.loads(Path(path).read_text())
-    except FileNotFoundError:
-        raise DataError(f"{path} does not exist.") from None
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path} is not a saved calibrator: {error}.") from None
+        document = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{path} is not a saved calibrator: {describe(error)}.") from None
     if not isinstance(document, dict) or document.get("format") != FORMAT:
         raise DataError(f"{path} is not a saved calibrator: its format is not {FORMAT!r}.")
     if document.get("version") != VERSION:

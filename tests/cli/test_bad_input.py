@@ -273,3 +273,15 @@ def test_more_passes_than_can_be_numbered_are_told(fails, shelf, command, sample
     data = [shelf / "data.npz"] if command == "predict" else []
     line = fails(command, shelf / "model.keras", *data, "-o", "p.npz", "--samples", samples)
     assert f"`--samples` is {samples}, expected at most 2147483647" in line
+
+
+def test_links_in_a_circle_are_told(fails, shelf, tmp_path):
+    (tmp_path / "loop.keras").symlink_to("loop.keras")
+    line = fails("compare", "loop.keras", shelf / "model.keras", shelf / "data.npz", "-o", "out")
+    assert "loop.keras" in line
+
+
+@pytest.mark.parametrize("given", ["a,a,b", "twice.txt"])
+def test_two_classes_of_one_name_are_told(report, shelf, tmp_path, given):
+    (tmp_path / "twice.txt").write_text("a\na\nb\n")
+    assert "hold 'a' more than once" in report(shelf / "data.npz", "--class-names", given)

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import math
+import os
 
 import numpy as np
 import pytest
@@ -52,12 +53,20 @@ def test_a_missing_file_is_an_error(tmp_path):
         recalibrate.load(tmp_path / "none.json")
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '"text"', '{"format": "other"}', "\x80abc"])
+@pytest.mark.parametrize("text", ["", "{", "[]", '"text"', '{"format": "other"}', "[" * 5000])
 def test_a_file_of_another_format_is_an_error(tmp_path, text):
     path = tmp_path / "file.json"
     path.write_bytes(text.encode("latin-1"))
     with pytest.raises(DataError, match="is not a saved calibrator"):
         recalibrate.load(path)
+
+
+def test_bytes_that_are_no_text_and_pipes_are_errors(tmp_path):
+    (tmp_path / "bytes.json").write_bytes(b"\x80abc")
+    os.mkfifo(tmp_path / "pipe.json")
+    for name in ("bytes.json", "pipe.json"):
+        with pytest.raises(DataError, match=name):
+            recalibrate.load(tmp_path / name)
 
 
 @pytest.mark.parametrize(
