@@ -325,14 +325,41 @@ class MCDropout:
         tolerance: float | None = None,
         on_nonfinite: str = "raise",
         progress: Progress = None,
+        first_example: int = 0,
     ) -> Iterator[Any]:
         """Yields what `predict` returns, a batch of consecutive examples at a time.
 
         For data that does not fit in memory: nothing is kept of what was yielded.
+
+        Args:
+            x: Inputs of N examples, as for `sample`.
+            num_samples: As for `predict`, and so all up to `progress`.
+            seed: Whole number from 0 below 2**64.
+            batch_size: Examples held at once.
+            tolerance: Stop sampling an example once its standard error is at most this.
+            on_nonfinite: What becomes of a row for which the model puts out NaN or infinity.
+            progress: Called with (examples done, N or None).
+            first_example: Number of the first example in the whole data, of which `x` may be a
+                part: its masks are then those that it has in the whole.
+
+        Raises:
+            DataError: As for `predict`, or `first_example` is no whole number from 0 below 2**32.
+            ModelError: As for `predict`.
+
+        Example:
+            >>> import keras
+            >>> model = keras.Sequential([
+            ...     keras.Input((4,)), keras.layers.Dropout(0.5), keras.layers.Dense(3, "softmax")])
+            >>> mc, x = MCDropout(model), np.ones((5, 4), np.float32)
+            >>> (part,) = mc.predict_batches(x[3:], num_samples=10, first_example=3)
+            >>> bool(np.allclose(part.mean, mc.predict(x, num_samples=10).mean[3:], atol=1e-6))
+            True
         """
         check_progress(progress)
         options = Options(False, self._check_tolerance(tolerance, False), _drops(on_nonfinite))
-        run = self._open(x, num_samples, seed, batch_size, minimum=2)
+        if check_count("first_example", first_example, minimum=0) >= 2**32:
+            raise DataError(f"`first_example` is {first_example}, expected a number below 2**32.")
+        run = self._open(x, num_samples, seed, batch_size, minimum=2, first_example=first_example)
         for predictions in run.predictions(self._asked, options, progress):
             yield _unwrap(predictions)
 
@@ -377,7 +404,14 @@ class MCDropout:
         )
 
     def _open(
-        self, x: Any, num_samples: int | None, seed: int, batch_size: int | None, *, minimum: int
+        self,
+        x: Any,
+        num_samples: int | None,
+        seed: int,
+        batch_size: int | None,
+        *,
+        minimum: int,
+        first_example: int = 0,
     ) -> Run:
         splitting = self._counts(num_samples, minimum)
         _check_seed(seed)
@@ -389,6 +423,7 @@ class MCDropout:
             example_shape=describe.example_shape(self._model),
         )
         describe.check_inputs(self._model, inputs)
+        inputs = replace(inputs, start=first_example)
         run = Run(self._model, self._samplers, inputs, splitting, seed, batch_size)
         self._unreached = frozenset(leaf.ordinal for leaf in run.unreached)
         return run

@@ -131,7 +131,17 @@ def _add_predict(commands: Any) -> None:
     )
     _add_model(parser)
     opt.add(parser, "data", metavar=opt.DATA, help=f"{opt.DATA_HELP}; labels are not needed")
-    opt.add_output(parser, opt.FILE, "a .parquet, .csv or .npz file")
+    opt.add_output(
+        parser, "PATH", "a .parquet, .csv or .npz file, or a folder of Parquet parts (no suffix)"
+    )
+    opt.add(parser, "--resume", action="store_true", help="go on with the parts of a folder")
+    opt.add(
+        parser,
+        "--part-size",
+        metavar="N",
+        type=opt.at_least(1),
+        help="examples of a part of a folder (without it: 65536)",
+    )
     opt.add(
         parser,
         "--calibration",

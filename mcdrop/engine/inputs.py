@@ -53,12 +53,14 @@ class Inputs:
         first: A few examples, to trace with.
         num_examples: N when it is known.
         _pieces: Consecutive flat arrays of any sizes.
+        start: Number of the first example in the whole data, of which these may be a part.
     """
 
     structure: Any
     first: list[Array]
     num_examples: int | None
     _pieces: Iterable[list[Array]]
+    start: int = 0
 
     def batches(
         self, size_of: Callable[[list[Array]], int], *, finite: bool = True
@@ -70,7 +72,7 @@ class Inputs:
                 shape; a batch is smaller only where the shape changes, and at the end.
             finite: Whether to check that they are finite.
         """
-        start = 0
+        start = self.start
         for _, pieces in itertools.groupby(self._pieces, _kind_of):
             for arrays in _cut(pieces, size_of):
                 for array in arrays if finite else ():

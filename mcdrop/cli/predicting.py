@@ -1,0 +1,127 @@
+"""What writing predictions to one file and to a folder of parts have in common."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from mcdrop.cli.calibrations import Calibration, Fingerprint, fingerprint_of_model
+from mcdrop.cli.terminal import Terminal
+from mcdrop.cli.work import (
+    Examples,
+    only_output,
+    open_examples,
+    tell_readings,
+    try_out,
+    wrap_model,
+)
+from mcdrop.cli.writers import Columns
+from mcdrop.loading.rows import rows_at_once
+from mcdrop.prediction import Prediction
+
+if TYPE_CHECKING:
+    from mcdrop.predictor import MCDropout
+
+
+@dataclass(frozen=True, eq=False)
+class Predicting:
+    """A model with the data that it goes through once, block by block.
+
+    Attributes:
+        options: What the user typed.
+        calibration: What the predictions go through, or None.
+        mc: The sampled model.
+        examples: The data.
+        trial: The prediction of the first examples.
+        fingerprint: Hash of the inputs taken so far.
+    """
+
+    options: Namespace
+    calibration: Calibration | None
+    mc: MCDropout
+    examples: Examples
+    trial: Prediction
+    fingerprint: Fingerprint = field(default_factory=Fingerprint)
+
+    @classmethod
+    def open(
+        cls, options: Namespace, calibration: Calibration | None, terminal: Terminal
+    ) -> Predicting:
+        """Loads the model, opens the data and tries both on the first examples."""
+        mc = wrap_model(options.model, options, terminal)
+        examples = open_examples(options.data, mc.model, options, terminal)
+        trial = try_out(mc, examples, options)
+        if calibration is not None:
+            model = fingerprint_of_model(mc.model)
+            calibration.made_for.check(options.calibration, trial, model)
+            _tell_differences(calibration, options, terminal)
+        tell_readings(examples, None, terminal)
+        return cls(options, calibration, mc, examples, trial)
+
+    def __len__(self) -> int:
+        """Returns the number of examples."""
+        return len(self.examples.fitted)
+
+    def blocks(self) -> Iterator[Any]:
+        """Yields the inputs, and takes their hash."""
+        size = rows_at_once(self.examples.original.inputs.values())
+        return map(self.fingerprint.add, self.examples.fitted.blocks(size))
+
+    def batches(
+        self, blocks: Iterator[Any], progress: Callable[[int, int], None], first_example: int = 0
+    ) -> Iterator[tuple[Prediction, Columns]]:
+        """Yields the predictions of some blocks, and columns of their examples by name."""
+        options = self.options
+        for predictions in self.mc.predict_batches(
+            blocks,
+            num_samples=options.samples,
+            seed=options.seed,
+            batch_size=options.batch_size,
+            tolerance=options.tolerance,
+            on_nonfinite=options.on_nonfinite,
+            progress=lambda done, total: progress(first_example + done, len(self)),
+            first_example=first_example,
+        ):
+            prediction = only_output(predictions)
+            yield (
+                (prediction, {}) if self.calibration is None else self.calibration.apply(prediction)
+            )
+
+    def tell(self, terminal: Terminal, **more: Any) -> None:
+        """Says where the predictions are, and what may be expected of them."""
+        options, calibration = self.options, self.calibration
+        if (
+            calibration is not None
+            and self.fingerprint.digest() == calibration.made_for.fingerprint
+        ):
+            terminal.warn(
+                f"{options.data} holds the data that {options.calibration} was fitted on, so "
+                "nothing that it promises holds for these predictions."
+            )
+        terminal.say(f"Predictions of {len(self)} examples are in {options.output}.")
+        if calibration is not None:
+            terminal.say(f"Calibration {options.calibration}: {calibration.guarantee()}.")
+        terminal.result(
+            {
+                "output": str(options.output),
+                "task": self.trial.task,
+                "num_examples": len(self),
+                "num_samples": options.samples,
+                "seed": options.seed,
+                **more,
+            }
+            | ({} if calibration is None else {"calibration": calibration.to_dict()})
+        )
+
+
+def _tell_differences(calibration: Calibration, options: Namespace, terminal: Terminal) -> None:
+    found = calibration.made_for.differences(options.samples, options.masks, options.balanced)
+    if options.tolerance is not None:
+        found = "the same passes for all examples, not as many as --tolerance asks for"
+    if found:
+        terminal.warn(
+            f"{options.calibration} was fitted on predictions with {found}; it may not hold for "
+            "these."
+        )
