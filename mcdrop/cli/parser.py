@@ -150,6 +150,14 @@ def _add_predict(commands: Any) -> None:
         help="repair the predictions, or add conformal sets or intervals, by this file of "
         "'mcdrop calibrate'",
     )
+    opt.add(
+        parser,
+        "--abstain-above",
+        metavar="THRESHOLD",
+        type=opt.not_negative,
+        help="add a column 'abstain': whether the predictive entropy of the example (its standard "
+        "deviation in a regression) is above this threshold of a report",
+    )
     opt.add_json(parser)
     opt.add_nonfinite(parser)
     opt.add_sampling(parser)

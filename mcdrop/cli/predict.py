@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from argparse import Namespace
 
+import numpy as np
+
 from mcdrop.cli import calibrations, predict_parts
-from mcdrop.cli.predicting import Predicting
+from mcdrop.cli.predicting import ABSTAIN, Predicting
 from mcdrop.cli.terminal import Terminal
 from mcdrop.cli.work import check_passes, check_source, claim_output
 from mcdrop.cli.writers import kind_of_file, open_writer
@@ -31,6 +33,11 @@ def run(options: Namespace, terminal: Terminal) -> None:
                 f"{options.output} cannot hold conformal sets or intervals; write them to a "
                 ".parquet or .csv file."
             )
+    if options.abstain_above is not None and options.output.suffix == ".npz":
+        raise DataError(
+            f"{options.output} cannot hold the column of --abstain-above; write it to a "
+            ".parquet or .csv file."
+        )
     read_saved_model(options.model)
     check_source(options.data)
     if kind is None:
@@ -38,6 +45,7 @@ def run(options: Namespace, terminal: Terminal) -> None:
         return
     with claim_output(options, kind) as output:
         predicting = Predicting.open(options, calibration, terminal)
+        abstained = 0
         with (
             terminal.progress("Predicting") as progress,
             output.draft() as draft,
@@ -45,4 +53,7 @@ def run(options: Namespace, terminal: Terminal) -> None:
         ):
             for prediction, columns in predicting.batches(predicting.blocks(), progress):
                 writer.write(prediction, columns)
+                abstained += int(np.sum(columns.get(ABSTAIN, ())))
         predicting.tell(terminal)
+        if options.abstain_above is not None:
+            terminal.say(f"{abstained} of {len(predicting)} are for a person: column {ABSTAIN!r}.")

@@ -21,7 +21,7 @@ PART_SIZE = 65536
 
 _SETTINGS = (
     *("samples", "seed", "layers", "masks", "balanced", "task", "model_output", "gaussian_scale"),
-    *("compute_dtype", "tolerance", "on_nonfinite", "limit", "drop_missing"),
+    *("compute_dtype", "tolerance", "on_nonfinite", "limit", "drop_missing", "abstain_above"),
 )
 """Options that decide the numbers; what decides the inputs is seen in their checksums."""
 

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from numpy.typing import NDArray
+
 from mcdrop.cli.calibrations import Calibration, Fingerprint, fingerprint_of_model
 from mcdrop.cli.terminal import Terminal
 from mcdrop.cli.work import (
@@ -18,11 +20,17 @@ from mcdrop.cli.work import (
     wrap_model,
 )
 from mcdrop.cli.writers import Columns
+from mcdrop.errors import DataError
 from mcdrop.loading.rows import rows_at_once
-from mcdrop.prediction import Prediction
+from mcdrop.prediction import CLASS_TASKS, Prediction
 
 if TYPE_CHECKING:
     from mcdrop.predictor import MCDropout
+
+ABSTAIN = "abstain"
+"""Column of the examples that a person should look at."""
+
+_NO_COLUMNS: Columns = {}
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,6 +65,8 @@ class Predicting:
             model = fingerprint_of_model(mc.model)
             calibration.made_for.check(options.calibration, trial, model)
             _tell_differences(calibration, options, terminal)
+        if options.abstain_above is not None:
+            _uncertainty(trial)
         tell_readings(examples, None, terminal)
         return cls(options, calibration, mc, examples, trial)
 
@@ -84,10 +94,14 @@ class Predicting:
             progress=lambda done, total: progress(first_example + done, len(self)),
             first_example=first_example,
         ):
-            prediction = only_output(predictions)
-            yield (
-                (prediction, {}) if self.calibration is None else self.calibration.apply(prediction)
-            )
+            prediction, columns = only_output(predictions), _NO_COLUMNS
+            if self.calibration is not None:
+                prediction, columns = self.calibration.apply(prediction)
+            if options.abstain_above is not None:
+                # Written so that an uncertainty that is missing abstains.
+                accepted = _uncertainty(prediction) <= options.abstain_above
+                columns = {**columns, ABSTAIN: ~accepted}
+            yield prediction, columns
 
     def tell(self, terminal: Terminal, **more: Any) -> None:
         """Says where the predictions are, and what may be expected of them."""
@@ -114,6 +128,22 @@ class Predicting:
             }
             | ({} if calibration is None else {"calibration": calibration.to_dict()})
         )
+
+
+def _uncertainty(prediction: Prediction) -> NDArray[Any]:
+    """Returns what a threshold is held against, shape (N,), as in the report.
+
+    Raises:
+        DataError: The prediction has more than one answer an example.
+    """
+    values = prediction.predictive_entropy if prediction.task in CLASS_TASKS else prediction.std
+    values = values.reshape(len(values), -1)
+    if prediction.task == "multilabel" or values.shape[1] != 1:
+        raise DataError(
+            "--abstain-above needs one answer an example, but the model gives several labels, "
+            "values or pixels; leave the option out and choose from the columns."
+        )
+    return values[:, 0]
 
 
 def _tell_differences(calibration: Calibration, options: Namespace, terminal: Terminal) -> None:

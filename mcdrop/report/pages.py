@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
+from decimal import ROUND_CEILING, Context
 from typing import Any
 
 import jinja2
@@ -196,7 +197,6 @@ def _slider(content: Content, figure: Figure | None) -> dict[str, Any] | None:
         plain = np.interp(found.coverage, beside.coverage, beside.value)
     columns = {
         "coverage": found.coverage,
-        "threshold": found.threshold,
         "value": found.value,
         "low": found.low,
         "high": found.high,
@@ -204,10 +204,31 @@ def _slider(content: Content, figure: Figure | None) -> dict[str, Any] | None:
     }
     return {
         "share": found.quality == "accuracy",
+        "options": _options(content),
         "count": found.count,
         "area": figure.plot_area,
         "limits": figure.limits,
+        "threshold": [_rounded_up(v) for v in found.threshold],
     } | {name: [_rounded(v) for v in values] for name, values in columns.items()}
+
+
+def _options(content: Content) -> str | None:
+    """Returns the options of `mcdrop predict` that thresholds hold for, None without one answer."""
+    prediction = content.evaluation.prediction
+    one_value = content.kind == "values" and prediction.std.size == len(prediction)
+    if content.kind != "classes" and not one_value:
+        return None
+    words = [f"--samples {prediction.num_samples}"]
+    if prediction.masks != "independent":
+        words.append(f"--masks {prediction.masks}")
+    if prediction.balanced:
+        words.append("--balanced")
+    return " ".join(words)
+
+
+def _rounded_up(value: float) -> float:
+    """Returns a threshold in seven digits that accepts the example it was taken from."""
+    return float(Context(prec=7, rounding=ROUND_CEILING).create_decimal(float(value)))
 
 
 def _rounded(value: float) -> float | None:

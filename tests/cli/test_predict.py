@@ -145,3 +145,44 @@ def test_a_file_that_is_no_table_of_predictions_is_kept(run, shelf, name):
     assert status == 1
     assert "that mcdrop wrote, so it is not replaced" in err
     assert Path(name).read_bytes() == before
+
+
+def test_abstaining_marks_what_is_above_the_threshold(predict, shelf):
+    entropy = expected(shelf, num_samples=6, seed=3).predictive_entropy
+    low, high = np.sort(entropy)[[19, 20]]
+    threshold = (float(low) + float(high)) / 2.0
+    out = predict("p.csv", "--abstain-above", threshold, "--batch-size", 7)
+    np.testing.assert_array_equal(pd.read_csv("p.csv")["abstain"], entropy > threshold)
+    assert "20 of 40 are for a person: column 'abstain'." in out
+
+
+def test_a_row_without_uncertainty_abstains(run, shelf):
+    with np.load(shelf / "data.npz") as data:
+        x = np.array(data["x_test"][:5], np.float32)
+    x[2] = 3e38  # the first layer overflows
+    np.save("x.npy", x)
+    status, _, err = run(
+        *("predict", shelf / "model.keras", "x.npy", "--output", "p.csv", "--samples", 4),
+        *("--on-nonfinite", "drop", "--abstain-above", 1000),
+    )
+    assert status == 0, err
+    assert pd.read_csv("p.csv")["abstain"].tolist() == [False, False, True, False, False]
+
+
+@pytest.mark.parametrize("threshold", ["-0.1", "nan", "inf"])
+def test_a_threshold_that_means_nothing_is_wrong_usage(run, shelf, capfd, threshold):
+    with pytest.raises(SystemExit, match="2"):
+        run(
+            *("predict", shelf / "model.keras", shelf / "data.npz", "--output", "p.csv"),
+            f"--abstain-above={threshold}",
+        )
+    assert "out of range" in capfd.readouterr().err
+
+
+def test_a_saved_prediction_has_no_place_for_abstentions(run, shelf):
+    status, _, err = run(
+        *("predict", shelf / "model.keras", shelf / "data.npz", "--output", "p.npz"),
+        *("--abstain-above", 0.5),
+    )
+    assert status == 1
+    assert "write it to a .parquet or .csv file" in err

@@ -145,6 +145,35 @@ def test_a_target_finds_the_largest_coverage_that_reaches_it(opened):
     assert shown == pytest.approx(100 * max(reached), abs=0.06)
 
 
+def test_the_costs_choose_the_cheapest_threshold_and_the_command_that_deploys_it(
+    opened, classification
+):
+    data = json.loads(one(opened, "#slider-data").get_attribute("textContent"))
+    prediction = classification.prediction
+    wrong = prediction.predicted_class != classification.y_true
+    for mistake, look in ((3, 1), (0, 1), (1000, 1)):
+        for name, price in (("mistake", mistake), ("look", look)):
+            field = one(opened, f"[data-price={name}]")
+            field.clear()
+            field.send_keys(str(price))
+        click(opened, one(opened, "[data-cheapest]"))
+        costs = {}
+        for threshold in data["threshold"]:
+            through = prediction.predictive_entropy <= threshold
+            costs[threshold] = mistake * (wrong & through).mean() + look * (~through).mean()
+        command = one(opened, "[data-out=option]").text
+        chosen = float(command.split("--abstain-above ")[1])
+        assert costs[chosen] == pytest.approx(min(costs.values()))
+        assert f"--samples {prediction.num_samples} " in command
+        shown = one(opened, "[data-out=cases]").text
+        said = float(shown.split("That costs ")[1].split()[0].rstrip(";"))
+        assert said == pytest.approx(100 * costs[chosen], rel=1e-3, abs=1e-3)
+    field.clear()
+    field.send_keys("-1")
+    assert not one(opened, "[data-cheapest]").is_enabled()
+    assert "Give two costs" in one(opened, "[data-out=cases]").text
+
+
 def test_the_gallery_starts_with_the_most_uncertain_in_order(opened):
     tiles = shown_tiles(opened)
     assert len(tiles) == 24

@@ -147,6 +147,10 @@
     const text = data.share ? percent : number;
     const mark = marker(deploy.querySelector("svg[role=img]"), data);
     const out = (name) => deploy.querySelector('[data-out="' + name + '"]');
+    const bill = costs(data, function (place) {
+      slider.value = place;
+      show();
+    });
 
     function show() {
       const place = Number(slider.value);
@@ -161,6 +165,7 @@
       if (plain) plain.textContent = data.plain[place] === null ? "\u2013" : text(data.plain[place]);
       slider.setAttribute("aria-valuetext", percent(data.coverage[place]) + " accepted");
       mark(place);
+      bill(place);
     }
     function interval(place) {
       if (data.low[place] === null) return "";
@@ -188,6 +193,66 @@
     const start = data.coverage.findIndex((value) => value >= 0.9);
     slider.value = start < 0 ? data.coverage.length - 1 : start;
     show();
+  }
+
+  // Tells what an operating point costs, and how to deploy it; returns the function that does so.
+  function costs(data, choose) {
+    const part = document.querySelector("[data-cost]");
+    if (!part) return () => {};
+    const out = (name) => part.querySelector('[data-out="' + name + '"]');
+    const prices = [...part.querySelectorAll("[data-price]")];
+    const dots = [...part.querySelectorAll("[data-hundred] i")];
+    const cheapest = part.querySelector("[data-cheapest]");
+    let current = 0;
+
+    const known = () => prices.every((price) => price.value !== "" && price.checkValidity());
+    function cost(place, accuracy) {
+      const [mistake, look] = prices.map((price) => Number(price.value));
+      const accepted = data.coverage[place];
+      return 100 * (accepted * (1 - accuracy) * mistake + (1 - accepted) * look);
+    }
+    function cases(place) {
+      const accepted = data.coverage[place];
+      const among = (share) => percent(share).replace("%", "");
+      const ends = data.low[place] === null ? null : [data.high[place], data.low[place]];
+      const interval = (text) => (ends ? " [" + ends.map(text).join(", ") + "]" : "");
+      const wrong = (accuracy) => among(accepted * (1 - accuracy));
+      let text = "Of 100 cases " + among(accepted * data.value[place]) + " go through right, "
+        + wrong(data.value[place]) + interval(wrong) + " wrong, and "
+        + among(1 - accepted) + " go to a person. ";
+      if (!known()) return text + "Give two costs of at least 0 to see what that costs.";
+      const price = (accuracy) => significant(cost(place, accuracy));
+      const all = data.coverage.length - 1;
+      text += "That costs " + price(data.value[place]) + interval(price) + "; letting all through costs "
+        + significant(cost(all, data.value[all])) + ", handing all to a person "
+        + significant(100 * Number(prices[1].value)) + ".";
+      return text;
+    }
+    function show(place) {
+      current = place;
+      out("option").textContent = "mcdrop predict MODEL DATA --output FILE.parquet " + data.options
+        + " --abstain-above " + data.threshold[place];
+      if (!cheapest) return;
+      const accepted = data.coverage[place];
+      const wrong = Math.round(100 * accepted * (1 - data.value[place]));
+      const person = Math.round(100 * (1 - accepted));
+      dots.forEach(function (dot, number) {
+        const kind = number >= 100 - person ? "person" : number >= 100 - person - wrong ? "wrong" : "right";
+        dot.className = "case " + kind;
+      });
+      out("cases").textContent = cases(place);
+      cheapest.disabled = !known();
+    }
+    if (cheapest) {
+      prices.forEach((price) => price.addEventListener("input", () => show(current)));
+      cheapest.addEventListener("click", function () {
+        const bills = data.coverage.map((_, place) => cost(place, data.value[place]));
+        // Of equal costs the one that asks the fewest people.
+        choose(bills.lastIndexOf(Math.min(...bills)));
+      });
+    }
+    part.hidden = false;
+    return show;
   }
 
   // Draws the operating point into the figure; returns the function that moves it.
