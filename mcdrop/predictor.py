@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
 from mcdrop._checks import check_choice, check_count, check_number
-from mcdrop.engine import describe, nonfinite
+from mcdrop.engine import describe, nonfinite, pickled
 from mcdrop.engine.audit import StochasticLayer, find_leaves
 from mcdrop.engine.inputs import open_inputs
 from mcdrop.engine.progress import Progress, check_progress
@@ -112,10 +112,40 @@ class MCDropout:
             raise ModelError(
                 f"No layer of the model can compute in {compute_dtype}; leave `compute_dtype` out."
             )
-        self._samplers = [
-            Sampler(model, self._leaves, self._settings, device) for device in devices()
-        ]
+        self._samplers = self._make_samplers()
         self._unreached: frozenset[int] = frozenset()
+
+    def _make_samplers(self) -> list[Sampler]:
+        return [Sampler(self._model, self._leaves, self._settings, device) for device in devices()]
+
+    def __copy__(self) -> Self:
+        """Returns an object with the same model, programs and settings."""
+        copied = type(self).__new__(type(self))
+        copied.__dict__.update(self.__dict__)
+        return copied
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Returns what `pickle` and `copy.deepcopy` keep: all but what is compiled.
+
+        Raises:
+            ModelError: Keras cannot save the model, or make it anew.
+        """
+        state = self.__dict__ | {"_model": pickled.to_bytes(self._model)}
+        # The choice, not what was asked for, which may be a lambda.
+        state["_leaves"] = tuple(leaf.info for leaf in self._leaves)
+        del state["_samplers"]
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Makes the model anew, with the same layers chosen.
+
+        Raises:
+            ModelError: Keras cannot make the model anew, or a class was not registered.
+        """
+        self.__dict__.update(state)
+        self._model = pickled.from_bytes(state["_model"])
+        self._leaves = pickled.select_again(self._model, state["_leaves"])
+        self._samplers = self._make_samplers()
 
     @property
     def model(self) -> Any:

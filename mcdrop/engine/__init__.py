@@ -7,3 +7,8 @@ public, `masks` draws counter-based noise and `audit` finds the stochastic layer
 what runs once a pass, and `extraction` puts it into functions of its own; `program` compiles,
 `sampling` sizes and runs, `running` takes data to predictions.
 """
+
+from mcdrop.engine.backend import check_backend
+
+# Before any module of the engine imports Keras, which would fail in words of its own.
+check_backend()

@@ -31,7 +31,7 @@ _REPAIRS = {
     True: "Each element seems to be one example: batch them, as with dataset.batch(32).",
     False: "Reshape the data.",
 }
-_MODEL_ERRORS = (ValueError, TypeError, KeyError, tf.errors.OpError)
+_MODEL_ERRORS = (ValueError, TypeError, KeyError, RuntimeError, tf.errors.OpError)
 _EAGER_ERRORS = (AttributeError, NotImplementedError, TypeError)
 _KEPT_IN_INFERENCE = ("BatchNormalization", "SpectralNormalization", "GroupNormalization")
 

@@ -47,15 +47,6 @@ _ATTRIBUTES = {
 _INSTANCE_ATTRIBUTES = ("_layers", "_tracker", "_inbound_nodes", "_call_has_training_arg")
 
 
-def check_backend() -> None:
-    """Raises ModelError unless Keras computes with TensorFlow."""
-    if keras.backend.backend() != "tensorflow":
-        raise ModelError(
-            f"Keras runs on the backend {keras.backend.backend()!r}, expected 'tensorflow'. Set "
-            "KERAS_BACKEND=tensorflow before Keras is imported; saved models load in it unchanged."
-        )
-
-
 def check_names() -> None:
     """Raises ModelError that lists what Keras lacks of all that is used of its inside."""
     missing = [
@@ -88,7 +79,6 @@ def _has(module: str, name: str) -> bool:
         return False
 
 
-check_backend()
 check_names()
 
 backend_random: Any = importlib.import_module("keras.src.backend.tensorflow.random")
