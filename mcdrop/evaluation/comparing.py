@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -205,6 +206,16 @@ class Pairs:
         found = self.scores[metric]
         return difference(found[first], found[second], self.level, resampled=self.resampled)
 
+    def __reduce__(self) -> tuple[type[KnownPairs], tuple[dict[tuple[str, str, str], Estimate]]]:
+        """Returns every difference, for `pickle`: measures are functions, which it refuses."""
+        return KnownPairs, (
+            {
+                (metric, first, second): self(metric, first, second)
+                for metric, found in self.scores.items()
+                for first, second in product(found, repeat=2)
+            },
+        )
+
     def metric(
         self, measure: AnyMeasure, reference: str, omitted: Mapping[str, str]
     ) -> ComparedMetric:
@@ -228,6 +239,17 @@ class Pairs:
             omitted=omitted,
             note=next(filter(None, notes), ""),
         )
+
+
+@dataclass(frozen=True, eq=False)
+class KnownPairs:
+    """The differences of a comparison that was pickled or copied."""
+
+    differences: Mapping[tuple[str, str, str], Estimate]
+
+    def __call__(self, metric: str, first: str, second: str) -> Estimate:
+        """Returns the metric of `first` minus that of `second`."""
+        return self.differences[metric, first, second]
 
 
 def _task(predictions: Mapping[str, Any], task: str | None) -> str:
