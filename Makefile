@@ -4,7 +4,7 @@ BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-oldest fuzz lint types docs notebooks check-notebooks bench coverage clean
+.PHONY: help demo test test-oldest fuzz lint types docs notebooks check-notebooks bench coverage self-comparison clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,6 +45,9 @@ bench: .venv/.installed ## run the benchmarks
 
 coverage: .venv/.installed ## simulate the real coverage of the intervals (hours; docs/intervals.md)
 	$(BIN)/python -m benchmarks.coverage
+
+self-comparison: .venv/.installed ## count how often a model is called better than itself (docs/intervals.md)
+	$(BIN)/python -m benchmarks.self_comparison
 
 clean: ## remove everything that was built, except .venv
 	rm -rf report site build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

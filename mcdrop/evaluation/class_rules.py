@@ -22,11 +22,19 @@ ClassSide = Side[ClassForecast]
 ClassRule = Rule[ClassForecast]
 Scores = Callable[[ClassForecast], Array]
 Bounds = tuple[float, float]
+OfOne = Callable[[ClassSide, float], Interval]
+OfTwo = Callable[[ClassSide, ClassSide, float], Interval]
 
 MINIMUM_ERRORS_RANKING = 10
 MINIMUM_ERRORS_DETECTION = 7
 MINIMUM_POSITIVES_RATE = 72
 """Errors below which the high end of a false positive rate at 95% is 1 in any case."""
+
+MINIMUM_CLUSTERS = 20
+"""Images, say, below which the area under the ROC curve of their errors has no interval."""
+
+FEW_CLUSTERS = 200
+"""Images below which a difference of rankings holds the one recovered from both sides too."""
 
 UNIT_INTERVAL = (0.0, 1.0)
 
@@ -96,11 +104,8 @@ def uncertainty(values: Scores, most: Callable[[ClassForecast], float]) -> Class
     def of_two(first: ClassSide, second: ClassSide, level: float) -> Interval:
         units, high = first.forecast.units, most(first.forecast)
         gaps = units.sums(values(first.forecast) - values(second.forecast))
-        counted = units.sizes > 0
-        means = gaps[counted] / units.sizes[counted]
-        low, top = float(means.min()), float(means.max())
-        atoms = (low, top) if low < top else (-high, high)
-        return intervals.mean_with_atoms(gaps, *atoms, level, sizes=units.sizes)
+        # One example in a hundred may carry the whole difference, and none of them be seen.
+        return intervals.mean_with_atoms(gaps, -high, high, level, sizes=units.sizes)
 
     return Rule(of_one, of_two, resamples=False)
 
@@ -126,15 +131,37 @@ def _pseudo_difference(minimum: int) -> Callable[[ClassSide, ClassSide, float], 
     return of_two
 
 
-RISK_COVERAGE = ClassRule(_pseudo, _pseudo_difference(MINIMUM_ERRORS_RANKING))
-"""Areas under the risk-coverage curve."""
-
-
 def _accepted(forecast: ClassForecast, coverage: float) -> NDArray[np.bool_]:
     """Returns which units the smallest threshold that accepts the share `coverage` accepts."""
     scores = forecast.predictive_entropy
     needed = int(np.ceil(coverage * scores.size - 1e-9))
     return np.asarray(scores <= np.partition(scores, needed - 1)[needed - 1])
+
+
+def _with_recovered(
+    drawn: Interval, first: ClassSide, second: ClassSide, rule: OfOne, level: float
+) -> Interval:
+    """Returns the hull of an interval of a difference and the one recovered from both sides."""
+    sides = [(side.value, rule(side, level)) for side in (first, second)]
+    return intervals.hull(drawn, intervals.recovered_difference(sides[0], sides[1]))
+
+
+def _of_clusters(rule: OfOne, drawn: OfTwo) -> OfTwo:
+    """Returns the rule of a difference, with what few images cannot show of their resamples."""
+
+    def of_two(first: ClassSide, second: ClassSide, level: float) -> Interval:
+        found, units = drawn(first, second, level), first.forecast.units
+        if found.reason or units.example is None or units.num_examples >= FEW_CLUSTERS:
+            return found
+        return _with_recovered(found, first, second, rule, level)
+
+    return of_two
+
+
+RISK_COVERAGE = ClassRule(
+    _pseudo, _of_clusters(_pseudo, _pseudo_difference(MINIMUM_ERRORS_RANKING))
+)
+"""Areas under the risk-coverage curve."""
 
 
 def risk_at_coverage(coverage: float) -> ClassRule:
@@ -144,7 +171,7 @@ def risk_at_coverage(coverage: float) -> ClassRule:
         accepted = [_accepted(side.forecast, coverage) for side in (first, second)]
         count = int(accepted[0].sum())
         if first.forecast.units.example is not None or count != accepted[1].sum():
-            return _pseudo_difference(MINIMUM_ERRORS_RANKING)(first, second, level)
+            return RISK_COVERAGE.of_two(first, second, level)
         wrong = [side.forecast.error > 0 for side in (first, second)]
         return intervals.risk_difference(
             (accepted[0], wrong[0]), (accepted[1], wrong[1]), count / wrong[0].size, level
@@ -166,14 +193,12 @@ def coverage_at_risk(risk: float) -> ClassRule:
 
     def of_two(first: ClassSide, second: ClassSide, level: float) -> Interval:
         value = first.value - second.value
-        return intervals.hull(
+        drawn = intervals.hull(
             intervals.reflected(value, first.wrong - second.wrong, level),
             intervals.reflected(value, first.right - second.right, level),
-            # A threshold can jump from all to none, which no resample of the difference shows.
-            intervals.recovered_difference(
-                (first.value, of_one(first, level)), (second.value, of_one(second, level))
-            ),
         )
+        # A threshold can jump from all to none, which no resample of the difference shows.
+        return _with_recovered(drawn, first, second, of_one, level)
 
     return Rule(of_one, of_two)
 
@@ -186,14 +211,17 @@ def _auroc(side: ClassSide, level: float) -> Interval:
     forecast = side.forecast
     if forecast.units.example is None:
         return intervals.auroc(forecast.predictive_entropy, forecast.error > 0, level)
-    if side.num_errors < 2:
-        return intervals.absent(f"fewer than 2 examples with an error ({side.num_errors})")
+    few = intervals.too_few([side.num_errors], 2, "examples with an error")
+    few = few or intervals.too_few([forecast.units.num_examples], MINIMUM_CLUSTERS, "examples")
+    if few is not None:
+        return few
     return intervals.hull(_pseudo(side, level), intervals.reflected(side.value, side.right, level))
 
 
 def _auroc_difference(first: ClassSide, second: ClassSide, level: float) -> Interval:
     if first.forecast.units.example is not None:
-        return _reflected_difference(MINIMUM_ERRORS_DETECTION)(first, second, level)
+        few = intervals.too_few([first.forecast.units.num_examples], MINIMUM_CLUSTERS, "examples")
+        return few or _detection_of_clusters(first, second, level)
     sides = [
         intervals.Detection(
             side.right,
@@ -218,6 +246,9 @@ def _reflected_difference(minimum: int) -> Callable[[ClassSide, ClassSide, float
         return intervals.reflected(first.value - second.value, first.right - second.right, level)
 
     return of_two
+
+
+_detection_of_clusters = _of_clusters(_auroc, _reflected_difference(MINIMUM_ERRORS_DETECTION))
 
 
 def _average_precision(side: ClassSide, level: float) -> Interval:
@@ -282,5 +313,5 @@ def _mirrored_difference(first: ClassSide, second: ClassSide, level: float) -> I
     return found
 
 
-MIRRORED = ClassRule(_mirrored, _mirrored_difference)
+MIRRORED = ClassRule(_mirrored, _of_clusters(_mirrored, _mirrored_difference))
 """Ratios and other smooth scores of counts, which resampling may shift."""

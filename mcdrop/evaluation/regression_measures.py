@@ -322,7 +322,7 @@ REGRESSION_MEASURES: tuple[RegressionMeasure, ...] = (
         TARGET_UNIT,
         "neither",
         _average(_interval_width),
-        _rule(_interval_width, intervals.student, intervals.student),
+        _rule(_interval_width, intervals.regression_loss, _real_loss),
         is_default=True,
         note=_interval_note,
     ),

@@ -11,6 +11,7 @@ from mcdrop.intervals.interval import Interval as Interval
 from mcdrop.intervals.interval import absent as absent
 from mcdrop.intervals.interval import central as central
 from mcdrop.intervals.interval import hull as hull
+from mcdrop.intervals.interval import too_few as too_few
 from mcdrop.intervals.means import interval_score as interval_score
 from mcdrop.intervals.means import log_likelihood as log_likelihood
 from mcdrop.intervals.means import mean_with_atoms as mean_with_atoms

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcdrop.intervals.interval import Bounds, Interval, absent, too_few
-from mcdrop.intervals.means import mean_with_atoms
+from mcdrop.intervals.means import ABSOLUTE, factor_of, mean_with_atoms
 
 Array = NDArray[np.float64]
 
@@ -56,8 +56,10 @@ def cluster_share_difference(
 ) -> Interval:
     """Returns the interval of the difference of two shares of the same units in clusters.
 
-    The Bayesian bootstrap of sum(first - second) / sum(sizes), with one more cluster of mean
-    size at the least and at the greatest difference that a cluster shows, and one unit beyond.
+    The Bayesian bootstrap of sum(first - second) / sum(sizes), with one more cluster on either
+    side of the median, farther off by a factor (`ABSOLUTE`) than the farthest cluster seen, and
+    at least one unit from no difference: where one image in ten differs, those seen may all
+    differ one way.
 
     Args:
         first: Sum over the units of each cluster, shape (n,).
@@ -71,7 +73,7 @@ def cluster_share_difference(
     Example:
         >>> found = cluster_share_difference(np.arange(9.0), np.ones(9), np.full(9, 10.0))
         >>> round(found.low, 2), round(found.high, 2)
-        (0.1, 0.5)
+        (-0.12, 0.57)
     """
     counted = sizes > 0
     few = too_few([int(counted.sum())], MINIMUM_CLUSTERS, "clusters")
@@ -82,5 +84,7 @@ def cluster_share_difference(
         return absent("nothing to count")
     shares = gaps / sizes
     unit = 1.0 / float(sizes.mean())
-    low, high = min(float(shares.min()), -unit), max(float(shares.max()), unit)
-    return mean_with_atoms(gaps, low, high, level, sizes=sizes).within((-1.0, 1.0))
+    middle, reach = float(np.median(shares)), factor_of(ABSOLUTE, shares.size)
+    reach *= float(np.abs(shares - middle).max())
+    low, high = max(min(middle - reach, -unit), -1.0), min(max(middle + reach, unit), 1.0)
+    return mean_with_atoms(gaps, low, high, level, sizes=sizes)

@@ -48,6 +48,18 @@ LINEARISED: Factors = ((50, 2.0),)
 """For the linearised difference of two roots of squared losses."""
 
 
+def factor_of(factors: Factors, num_examples: int) -> float:
+    """Returns how far atoms stand for a number of examples; below the first as for the first.
+
+    Example:
+        >>> factor_of(ABSOLUTE, 5), factor_of(ABSOLUTE, 60), factor_of(ABSOLUTE, 1000)
+        (3.0, 2.0, 1.0)
+    """
+    return [reach for least, reach in factors if num_examples >= least or least == factors[0][0]][
+        -1
+    ]
+
+
 def mean_with_atoms(
     sums: Array,
     low_atom: float,
@@ -177,7 +189,7 @@ def regression_loss(
         return few
     if losses.min() == losses.max():
         return absent("all values are equal")
-    factor = [reach for least, reach in factors if losses.size >= least][-1]
+    factor = factor_of(factors, losses.size)
     middle = float(np.median(losses))
     low, high = (
         min(max(middle + factor * (float(end) - middle), bounds[0]), bounds[1])

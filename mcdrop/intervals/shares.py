@@ -82,6 +82,10 @@ def paired_share_difference(
     return Interval((gap - half) / count, (gap + half) / count).within(DIFFERENCE)
 
 
+SHRINKAGE = 4.0
+"""Examples as many as which halve the correlation of two shares."""
+
+
 def share_difference(
     first: tuple[Flags, Flags], second: tuple[Flags, Flags], level: float = 0.95
 ) -> Interval:
@@ -119,6 +123,8 @@ def share_difference(
     x, y = hit_a - p * called_a, hit_b - q * called_b
     norm = float(np.sqrt(np.square(x).sum() * np.square(y).sum()))
     correlation = float((x * y).sum()) / norm if norm > 0 else 0.0
+    # Of a handful the residuals agree by chance: 1 of 1 says nothing of the next.
+    correlation *= min(counts) / (min(counts) + SHRINKAGE)
     return recovered_difference((p, a), (q, b), correlation=correlation).within(DIFFERENCE)
 
 

@@ -520,8 +520,12 @@ def test_every_interval_holds_its_value(kind):
     _, _, evaluation = everything(kind)
     for comparison in evaluation.comparisons:
         for estimate in (comparison.monte_carlo, comparison.deterministic):
-            if estimate is not None:
-                assert estimate.low <= estimate.value <= estimate.high, comparison.name
+            if estimate is None:
+                continue
+            # The maps are twelve images, too few for an area under the ROC curve of their errors.
+            none = (kind, comparison.name) == ("maps", "error_detection_auroc")
+            assert estimate.reason.startswith("fewer than 20") == none, comparison.name
+            assert none or estimate.low <= estimate.value <= estimate.high, comparison.name
 
 
 def test_a_higher_level_gives_a_longer_interval():

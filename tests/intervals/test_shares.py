@@ -69,3 +69,11 @@ def test_a_difference_recovered_from_two_intervals_is_that_of_their_errors():
     assert apart.high == pytest.approx(0.1 * np.sqrt(2))
     together = intervals.recovered_difference((0.5, half), (0.5, half), correlation=1.0)
     assert together.high == pytest.approx(0.0)
+
+
+def test_the_few_calls_of_a_rare_class_do_not_make_two_precisions_agree():
+    # Both call the same 3 examples and are right on 2: the next example may part them.
+    called, hit = np.arange(50) < 3, np.arange(50) < 2
+    found = intervals.share_difference((hit, called), (hit, called))
+    assert found.low < -0.2
+    assert found.high > 0.2
