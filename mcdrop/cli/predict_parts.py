@@ -6,6 +6,7 @@ from argparse import Namespace
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import version
+from os.path import realpath
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +65,7 @@ def _record(options: Namespace) -> dict[str, Any]:
 @contextmanager
 def _partial_folder(options: Namespace, record: Mapping[str, Any]) -> Iterator[Path]:
     """Yields the folder in which parts grow: a finished output that is resumed becomes it again."""
-    target = options.output.resolve()
+    target = Path(realpath(options.output))
     folder = target.with_name(f"{target.name}.partial")
     is_finished = options.resume and target.is_dir() and not folder.exists()
     if not is_finished or Path.cwd().is_relative_to(target):  # what `claim` refuses
