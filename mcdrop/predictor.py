@@ -14,6 +14,7 @@ from mcdrop._checks import check_choice, check_count, check_number
 from mcdrop.engine import describe, nonfinite, pickled
 from mcdrop.engine.audit import StochasticLayer, find_leaves
 from mcdrop.engine.inputs import open_inputs
+from mcdrop.engine.processor import choose_dtype
 from mcdrop.engine.progress import Progress, check_progress
 from mcdrop.engine.running import Options, Run
 from mcdrop.engine.sampling import Sampler, devices
@@ -56,7 +57,8 @@ class MCDropout:
         gaussian_scale: What a model of task "gaussian" puts out beside its mean: "log_variance",
             "variance" or "standard_deviation". None takes a linear output for a log-variance,
             and asks about any other.
-        compute_dtype: "bfloat16" computes the passes in half precision, statistics in float32.
+        compute_dtype: "bfloat16" computes the passes in half precision, statistics in float32;
+            with a warning, and not at all, where the processor has no instructions for it.
         splitting: Counts of draws for passes that share their early masks: with (7, 16) each of 7
             draws of all masks but the last layer's is followed by 16 of the last layer's, 112
             passes for little more than the price of 7. One count for each stochastic layer in
@@ -104,7 +106,7 @@ class MCDropout:
         self._settings = Settings(
             shared=masks == "shared",
             balanced=bool(balanced),
-            compute_dtype=compute_dtype,
+            compute_dtype=choose_dtype(compute_dtype),
             jit_compile=bool(jit_compile),
             nested=self._splitting is not None and len(levels_of(self._splitting)) > 1,
         )
