@@ -65,7 +65,7 @@ def fail_with(error):
     ("error", "raised"),
     [
         (ValueError("no such luck"), ModelError),
-        (RuntimeError("no such luck"), RuntimeError),
+        (RuntimeError("no such luck"), ModelError),
         (KeyboardInterrupt("no such luck"), KeyboardInterrupt),
     ],
 )
