@@ -7,7 +7,6 @@ one is there, so that nobody takes a half for the whole. A part is in place befo
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import re
@@ -87,7 +86,7 @@ class PartsFolder:
         rows: dict[str, Any] = {}
         with self._in_place(name) as draft:
             yield draft, rows
-            part = Part(part=name, **_describe(draft), **rows)
+            part = Part(part=name, **manifest.describe_file(draft), **rows)
         with self._told(), (self.path / LINES).open("a", encoding="utf-8") as file:
             # A line that a killed run left without its end must not swallow this one.
             file.write(f"\n{json.dumps(asdict(part))}\n")
@@ -146,7 +145,10 @@ class PartsFolder:
             draft.unlink()
         for name, part in listed.items():
             path = self.path / name
-            if path.is_file() and _describe(path) == {"bytes": part.bytes, "blake2b": part.blake2b}:
+            if path.is_file() and manifest.describe_file(path) == {
+                "bytes": part.bytes,
+                "blake2b": part.blake2b,
+            }:
                 self._finished[name] = part
 
 
@@ -178,16 +180,6 @@ def remove_parts(folder: Path) -> None:
     for path in folder.iterdir():
         path.unlink()
     folder.rmdir()
-
-
-def checksum(path: Path) -> str:
-    """Returns the checksum of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
-
-
-def _describe(path: Path) -> dict[str, Any]:
-    return {"bytes": path.stat().st_size, "blake2b": checksum(path)}
 
 
 def _name(number: int) -> str:

@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from mcdrop.cli.calibrations import Calibration, Fingerprint
-from mcdrop.cli.parts import PARTS, PartsFolder, checksum, read_record, remove_parts
+from mcdrop.cli.parts import PARTS, PartsFolder, read_record, remove_parts
 from mcdrop.cli.predicting import Predicting
 from mcdrop.cli.terminal import Terminal
 from mcdrop.cli.work import claim_output
 from mcdrop.cli.writers import ParquetWriter
 from mcdrop.errors import DataError
+from mcdrop.files.manifest import checksum
 
 PART_SIZE = 65536
 

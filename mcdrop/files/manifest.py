@@ -24,7 +24,7 @@ _NOBODYS = frozenset({".DS_Store", "Thumbs.db", "desktop.ini"})
 def write(folder: Path) -> None:
     """Lists every file of a folder with its size and its hash, in the folder."""
     files = {
-        path.relative_to(folder).as_posix(): _describe(path)
+        path.relative_to(folder).as_posix(): describe_file(path)
         for path in sorted(_entries(folder))
         if path.is_file() and path.name != NAME
     }
@@ -54,7 +54,7 @@ def _is_own(path: Path, mode: int, listed: Any) -> bool:
     if not stat.S_ISREG(mode) or not isinstance(listed, dict):
         return False
     # The size spares reading a file that cannot be the same.
-    return listed.get("bytes") == path.lstat().st_size and listed == _describe(path)
+    return listed.get("bytes") == path.lstat().st_size and listed == describe_file(path)
 
 
 def _entries(folder: Path) -> Iterator[Path]:
@@ -66,10 +66,15 @@ def _entries(folder: Path) -> Iterator[Path]:
                 yield from _entries(Path(entry.path))
 
 
-def _describe(path: Path) -> dict[str, Any]:
+def describe_file(path: Path) -> dict[str, Any]:
+    """Returns what tells whether a file is still the same: its size and its checksum."""
+    return {"bytes": path.stat().st_size, "blake2b": checksum(path)}
+
+
+def checksum(path: Path) -> str:
+    """Returns the checksum of a file."""
     with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "blake2b").hexdigest()
-    return {"bytes": path.stat().st_size, "blake2b": digest}
+        return hashlib.file_digest(file, "blake2b").hexdigest()
 
 
 def _read(folder: Path) -> dict[str, Any]:
