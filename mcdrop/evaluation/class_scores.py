@@ -137,25 +137,25 @@ def class_scores(
     ratios, plain = dict(_RATIOS), {"recall": _RECALL}
     if forecast.dense:
         ratios["intersection_over_union"] = plain["intersection_over_union"] = _OVERLAP
-    found = _estimates(forecast, ratios, passes, level, with_intervals)
-    beside = _estimates(deterministic, plain, Passes(), level, with_intervals)
-    columns = found | {f"deterministic_{name}": each for name, each in beside.items()}
-    support = class_totals(forecast).actual
+    totals, beside = class_totals(forecast), class_totals(deterministic)
+    columns = _estimates(forecast, totals, ratios, passes, level, with_intervals)
+    others = _estimates(deterministic, beside, plain, Passes(), level, with_intervals)
+    columns |= {f"deterministic_{name}": each for name, each in others.items()}
     return tuple(
-        ClassScore(k, int(support[k]), **{name: each[k] for name, each in columns.items()})
-        for k in range(support.size)
+        ClassScore(k, int(count), **{name: each[k] for name, each in columns.items()})
+        for k, count in enumerate(totals.actual)
     )
 
 
 def _estimates(
     forecast: ClassForecast,
+    totals: ClassTotals,
     ratios: dict[str, _Ratio],
     passes: Passes,
     level: float,
     with_intervals: bool,
 ) -> dict[str, list[Estimate]]:
     """Returns the estimates of each class by the name of the ratio."""
-    totals = class_totals(forecast)
     shares = np.array([share for share, _ in passes.totals])
     values = {name: ratio.value(totals) for name, ratio in ratios.items()}
     halves = {
@@ -164,7 +164,7 @@ def _estimates(
     }
     most = float(np.log(forecast.num_classes))
     found: dict[str, list[Estimate]] = {name: [] for name in ratios}
-    by_class = _by_class(forecast) if with_intervals else [None] * totals.hits.size
+    by_class = _by_class(forecast, totals) if with_intervals else [None] * totals.hits.size
     for k, examples in enumerate(by_class):
         for name, ratio in ratios.items():
             bounds = (0.0, most) if ratio is _ENTROPY else UNIT_INTERVAL
@@ -179,13 +179,13 @@ def _estimates(
     return found
 
 
-def _by_class(forecast: ClassForecast) -> Iterable[ClassTotals]:
+def _by_class(forecast: ClassForecast, totals: ClassTotals) -> Iterable[ClassTotals]:
     """Yields the sums of one class after the other over the examples that it concerns.
 
     Where each example is one unit, counts are yielded as one number: limits of shares need no more.
     """
     units, entropy = forecast.units, forecast.predictive_entropy
-    totals, group = class_totals(forecast), _group(forecast)
+    group = _group(forecast)
     order = np.argsort(group, kind="stable")
     ends = np.searchsorted(group[order], np.arange(totals.hits.size + 1))
     counts = class_counts(forecast)

@@ -24,6 +24,7 @@ from mcdrop.evaluation.results import Evaluation
 from mcdrop.evaluation.sources import Source, of_deterministic, of_prediction
 from mcdrop.evaluation.targets import Targets, shape_of
 from mcdrop.prediction import CLASS_TASKS, Prediction
+from mcdrop.weighted.arrays import mean_per_example
 from mcdrop.weighted.units import Units
 
 Array = NDArray[Any]
@@ -243,7 +244,7 @@ def _per_example(name: str) -> Read:
         variance = {"std": forecast.variance, "epistemic_std": forecast.epistemic_variance}[name]
         if variance is None or forecast.borrows_spread:
             return None
-        return np.asarray(np.sqrt(variance).reshape(len(variance), -1).mean(axis=1))
+        return mean_per_example(np.sqrt(variance))
 
     return read
 
