@@ -19,8 +19,6 @@ from mcdrop.engine.masks import split_seed
 from mcdrop.engine.program import Program
 from mcdrop.errors import ModelError
 
-Tensor = Any
-
 _ROWS = 4
 _ROUNDING = 1e-3
 """Share of the largest output by which float32 may differ with the size of a product."""

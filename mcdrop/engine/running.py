@@ -78,7 +78,7 @@ class Run:
             _Worker(sampler, inputs.structure, splitting, seed) for sampler in samplers
         ]
         self._program = programs[0]
-        self.plan = plan(programs[0], splitting)
+        plan(programs[0], splitting)  # refuses counts that do not fit before anything runs
         self._batch_size = batch_size
 
     @property

@@ -173,9 +173,7 @@ class Sampler:
         width = min(self._width(program, len(passes)), len(examples))
         with tf.device(self._device):
             outputs = program.run(
-                tf.constant(split_seed(seed), tf.uint32),
-                tf.constant(examples.astype(np.uint32)),
-                tf.constant(positions.astype(np.int32)),
+                *_numbers(seed, examples, positions),
                 tf.constant(np.asarray(passes, np.uint32)),
                 tf.constant(width, tf.int32),
                 *chunk.frontier,
@@ -199,13 +197,10 @@ class Sampler:
             The flat outputs, each of shape (len(draws) * passes of a draw, n, ...).
         """
         counts = len(draws), *plan.levels[1:]
-        rows = self._slice_bytes // max(plan.row_bytes, 1)
-        width = min(max(1, rows // len(draws)), len(examples))
+        width = min(max(1, self._rows_at_once(plan) // len(draws)), len(examples))
         with tf.device(self._device):
             outputs = plan.program.nested(
-                tf.constant(split_seed(seed), tf.uint32),
-                tf.constant(examples.astype(np.uint32)),
-                tf.constant(positions.astype(np.int32)),
+                *_numbers(seed, examples, positions),
                 tf.constant(draws.start, tf.uint32),
                 tf.constant(counts, tf.int32),
                 tf.constant(width, tf.int32),
@@ -219,8 +214,11 @@ class Sampler:
         """Returns how many draws of stage 1 one call of `sample_nested` computes."""
         if self.settings.balanced:
             return plan.levels[0]
-        rows = self._slice_bytes // max(plan.row_bytes, 1)
-        return int(np.clip(rows, 1, min(plan.levels[0], _MOST_PASSES)))
+        return int(np.clip(self._rows_at_once(plan), 1, min(plan.levels[0], _MOST_PASSES)))
+
+    def _rows_at_once(self, plan: Plan) -> int:
+        """Returns how many draws of stage 1, of one example each, fit into a slice."""
+        return self._slice_bytes // max(plan.row_bytes, 1)
 
     def portable_program(self, specs: Sequence[tf.TensorSpec], structure: Any) -> Program:
         """Returns a program of plain TensorFlow operations for inputs of these specs."""
@@ -269,3 +267,12 @@ def devices() -> list[str | None]:
     """Returns the GPUs to spread batches over; [None], TensorFlow's own choice, below two."""
     names = [device.name for device in tf.config.list_logical_devices("GPU")]
     return list(names) if len(names) > 1 else [None]
+
+
+def _numbers(seed: int, examples: NDArray[np.int64], positions: NDArray[np.int64]) -> list[Any]:
+    """Returns the seed, the numbers of examples and their positions as programs take them."""
+    return [
+        tf.constant(split_seed(seed), tf.uint32),
+        tf.constant(examples.astype(np.uint32)),
+        tf.constant(positions.astype(np.int32)),
+    ]

@@ -45,12 +45,6 @@ class Plan:
         sizes = self.program.stage_bytes(self.starts)
         return max(size * n for size, n in zip(sizes, (1, *self.levels[1:]), strict=True))
 
-    def __str__(self) -> str:
-        """Returns the draws with the layers that they redraw."""
-        layers = self.program.layers_of(self.starts)
-        drawn = [f"{n} of {names}" for n, names in zip(self.levels, layers, strict=True)]
-        return ", for each of these ".join(drawn)
-
 
 def plan(program: Program, splitting: Splitting) -> Plan:
     """Returns how a program is drawn for counts that a user gave.
