@@ -4,13 +4,16 @@ BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-oldest fuzz lint types docs notebooks check-notebooks bench coverage self-comparison clean
+.PHONY: help demo pages test test-oldest fuzz lint types docs notebooks check-notebooks bench coverage self-comparison clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: .venv/.installed ## train a small CNN on real digits and write report/index.html
 	$(BIN)/mcdrop demo --output report --force
+
+pages: .venv/.installed ## write every kind of report page into pages/, to look at
+	$(BIN)/python -m benchmarks.pages pages
 
 test: .venv/.installed ## run the tests and the examples in the docstrings
 	$(BIN)/python -m pytest --doctest-modules mcdrop tests
@@ -50,7 +53,7 @@ self-comparison: .venv/.installed ## count how often a model is called better th
 	$(BIN)/python -m benchmarks.self_comparison
 
 clean: ## remove everything that was built, except .venv
-	rm -rf report site build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf report pages site build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find mcdrop tests benchmarks -name __pycache__ -prune -exec rm -rf {} +
 
 .venv/.installed: pyproject.toml constraints.txt
