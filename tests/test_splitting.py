@@ -8,6 +8,9 @@ from scipy import stats
 
 import mcdrop
 from mcdrop.errors import DataError
+from mcdrop.evaluation.regression_measures import _crps
+from mcdrop.evaluation.sources import of_prediction
+from mcdrop.evaluation.targets import as_targets, shape_of
 from mcdrop.splitting import (
     MINIMUM_OUTER_DRAWS,
     NestedMoments,
@@ -157,6 +160,90 @@ def test_evaluate_takes_nested_passes():
     _, prediction = nested_prediction()
     evaluation = mcdrop.evaluate(prediction, np.arange(40) % 2)
     assert np.isfinite(evaluation["accuracy"].monte_carlo.value)
+
+
+def two_coins(splitting, *, num_examples, seed=0):
+    """Passes 0.5 + 0.2 u + 0.1 v with an early and a late coin of +-1: variances 0.04 and 0.01."""
+    generator = np.random.default_rng(seed)
+    outer, inner = splitting
+    early = generator.choice([-0.2, 0.2], (outer, 1, num_examples))
+    late = generator.choice([-0.1, 0.1], (outer, inner, num_examples))
+    return (0.5 + early + late).reshape(outer * inner, num_examples)
+
+
+def predicted(passes, task, splitting):
+    return mcdrop.from_samples(passes, passes.mean(axis=0), task=task, splitting=splitting)
+
+
+def halves_of(prediction):
+    targets = as_targets(np.zeros(len(prediction)), prediction.task, shape_of(prediction), 0.95)
+    return [half for _, half in of_prediction(prediction, targets).halves()]
+
+
+@pytest.mark.parametrize("outer", [4, 5, 6, 20])
+def test_halves_of_the_passes_have_the_variance_of_all_masks(outer):
+    passes = two_coins((outer, 8), num_examples=4000)
+    for task in ("binary", "regression"):
+        halves = halves_of(predicted(passes, task, (outer, 8)))
+        if task == "binary":
+            found = np.mean([np.square(half.standard_deviation) for half in halves], axis=0)
+        else:
+            found = np.mean([half.variance for half in halves], axis=0)
+        assert abs(found.mean() - 0.05) < 4.5 * found.std() / np.sqrt(found.size)
+
+
+@pytest.mark.parametrize("outer", [2, 3])
+def test_one_draw_of_the_first_masks_has_no_spread(outer):
+    passes = two_coins((outer, 8), num_examples=60)
+    halves = halves_of(predicted(passes, "binary", (outer, 8)))
+    assert all(half.standard_deviation is None for half in halves)
+    evaluation = mcdrop.evaluate(
+        predicted(passes, "binary", (outer, 8)), np.arange(60) % 2, metrics="all"
+    )
+    spread = evaluation["mean_standard_deviation"].monte_carlo
+    assert np.isfinite(spread.value)
+    assert spread.monte_carlo_error is None
+
+
+@pytest.mark.parametrize("splitting", [(3, 16), (12, 4)])
+def test_the_crps_is_that_of_infinitely_many_masks(splitting):
+    passes = two_coins(splitting, num_examples=4000)
+    y = np.random.default_rng(1).normal(0.5, 0.2, 4000)
+    values = np.array([0.2, 0.4, 0.6, 0.8])
+    spread = np.abs(values[:, None] - values).mean()
+    true = np.abs(values[:, None] - y).mean(axis=0) - spread / 2
+    targets = as_targets(y, "regression", (4000,), 0.95)
+    found = _crps(of_prediction(predicted(passes, "regression", splitting), targets).forecast)
+    error = (found - true).std() / np.sqrt(4000)
+    assert abs(found.mean() - true.mean()) < 4.5 * error
+
+
+def test_a_warning_counts_the_draws_of_the_first_masks():
+    passes = two_coins((3, 40), num_examples=60)
+    evaluation = mcdrop.evaluate(predicted(passes, "binary", (3, 40)), np.arange(60) % 2)
+    assert "3 draws of the first masks" in evaluation.warnings["few_passes"]
+
+
+def test_a_repaired_mean_states_the_error_of_its_outer_draws():
+    """A temperature near 1 stretches the logit, and with it every component, by its inverse."""
+    _, prediction = nested_prediction()
+    scaling = mcdrop.recalibrate.TemperatureScaling(temperature=1.001)
+    repaired = scaling.apply(prediction)
+    np.testing.assert_allclose(
+        repaired.monte_carlo_error, prediction.monte_carlo_error, rtol=2e-2, atol=1e-6
+    )
+    np.testing.assert_allclose(repaired.effective_samples, prediction.effective_samples, rtol=1e-3)
+    np.testing.assert_allclose(repaired.variance_components.sum(axis=0), repaired.variance)
+
+
+def test_repaired_passes_still_share_their_masks():
+    _, prediction = nested_prediction()
+    scaling = mcdrop.recalibrate.TemperatureScaling(temperature=1.001, apply_to="passes")
+    repaired = scaling.apply(prediction)
+    assert repaired.splitting == (6, 5)
+    np.testing.assert_allclose(
+        repaired.monte_carlo_error, prediction.monte_carlo_error, rtol=2e-2, atol=1e-6
+    )
 
 
 def best_by_search(shares, costs, num_samples, most=64):

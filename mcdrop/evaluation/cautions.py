@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from math import prod
+
 import numpy as np
 
 from mcdrop.evaluation.forecasts import ClassForecast, Forecast, RegressionForecast
 from mcdrop.prediction import Prediction
+from mcdrop.splitting import MINIMUM_OUTER_DRAWS
 
 FEW_ERRORS = 10
 FEW_EXAMPLES = 50
@@ -30,10 +33,15 @@ def cautions(prediction: Prediction, forecast: Forecast) -> dict[str, str]:
         found["few_examples"] = (
             f"{len(prediction)} examples are few: most of what is said here could be chance."
         )
+    draws = prediction.num_samples // prod((prediction.splitting or (0,))[1:])
+    few = None
     if prediction.num_samples < FEW_PASSES:
+        few = f"{prediction.num_samples} passes are few: uncertainties are low"
+    elif draws < MINIMUM_OUTER_DRAWS:
+        few = f"{draws} draws of the first masks are few, however many passes share them"
+    if few is not None:
         found["few_passes"] = (
-            f"{prediction.num_samples} passes are few: uncertainties are low, and every Monte "
-            "Carlo number wavers, by what its interval says."
+            f"{few}, and every Monte Carlo number wavers, by what its interval says."
         )
     if isinstance(forecast, ClassForecast):
         return found | _of_classes(forecast)

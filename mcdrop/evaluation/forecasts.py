@@ -195,6 +195,7 @@ class RegressionForecast:
         high: Upper end.
         samples: Passes, shape (T, N, ..., D).
         sample_variances: Predicted variances of the passes, "gaussian" only.
+        num_draws: Draws of the first masks, fewer than passes where these share them.
         aleatoric_variance: "gaussian" only.
         epistemic_variance: "gaussian" only.
         is_point: Whether the forecast is one number without a distribution.
@@ -212,6 +213,7 @@ class RegressionForecast:
     high: Array | None = None
     samples: Array | None = None
     sample_variances: Array | None = None
+    num_draws: int = 0
     aleatoric_variance: Array | None = None
     epistemic_variance: Array | None = None
     is_point: bool = False

@@ -109,8 +109,25 @@ def _crps(forecast: RegressionForecast) -> Array:
         variance = _needed(forecast, "variance")
         return crps_gaussian_per_example(forecast.mean, variance, forecast.y)
     if variances is None:
-        return crps_per_example(samples, forecast.y)
+        return _crps_of_passes(samples, forecast)
     return crps_gaussian_mixture_per_example(samples, variances, forecast.y)
+
+
+def _crps_of_passes(samples: Array, forecast: RegressionForecast) -> Array:
+    """Returns the fair CRPS: the second mean is over pairs that share no masks.
+
+    With a draws of the first masks, e the score of all passes as they are, and m the mean of
+    those of the passes of each draw, that is (a e - m) / (a - 1).
+    """
+    draws = forecast.num_draws
+    if draws == len(samples):
+        return crps_per_example(samples, forecast.y)
+    whole, *parts = (
+        crps_per_example(passes, forecast.y, estimator="ensemble")
+        for passes in (samples, *np.split(samples, draws))
+    )
+    fair: Array = (draws * whole - np.mean(parts, axis=0)) / (draws - 1)
+    return fair
 
 
 def _crps_note(forecast: RegressionForecast) -> str:

@@ -26,6 +26,7 @@ from mcdrop.evaluation.forecasts import (
 )
 from mcdrop.evaluation.targets import Targets
 from mcdrop.prediction import CLASS_TASKS, Prediction
+from mcdrop.splitting import NestedMoments, Splitting, levels_of
 from mcdrop.weighted.halves import half_samples
 
 Array = NDArray[Any]
@@ -256,8 +257,12 @@ def _over_classes(task: str, variance: Array) -> Array:
 def _votes_and_spread(
     prediction: Prediction, samples: Array, passes: NDArray[np.bool_]
 ) -> tuple[Array, Array | None]:
-    """Returns the variation ratio of some kept passes and, of two or more, their deviation."""
+    """Returns the variation ratio of some kept passes and, of two draws or more, their deviation.
+
+    Passes of one draw of stage 1 share its masks and do not show what other ones would do.
+    """
     num_passes = int(passes.sum())
+    levels = levels_of(_splitting_of(prediction, num_passes))
     step = max(1, CHUNK_ELEMENTS // max(1, samples[:, 0].size))
     ratios, spreads = [], []
     for start in range(0, samples.shape[1], step):
@@ -270,9 +275,17 @@ def _votes_and_spread(
             run = np.where(first == second, run + 1, 1)
             most = np.maximum(most, run)
         ratios.append(1.0 - most / num_passes)
-        if num_passes > 1:
-            spreads.append(_over_classes(prediction.task, block.var(axis=0, ddof=1)))
+        if levels[0] > 1:
+            moments = NestedMoments.empty(levels, block.shape[1:])
+            moments.update(block, np.arange(block.shape[1]))
+            spreads.append(_over_classes(prediction.task, moments.variance()))
     return np.concatenate(ratios), np.concatenate(spreads) if spreads else None
+
+
+def _splitting_of(prediction: Prediction, num_passes: int) -> Splitting:
+    """Returns the draws of each stage of so many passes, whole draws of stage 1."""
+    inner = (prediction.splitting or (0,))[1:]
+    return num_passes // prod(inner), *inner
 
 
 def _normal(mean: Array, variance: Array | None, targets: Targets) -> RegressionForecast:
@@ -299,6 +312,7 @@ def _of_passes(prediction: Prediction, targets: Targets) -> RegressionForecast:
         high=high,
         samples=prediction.samples,
         sample_variances=prediction.sample_variances,
+        num_draws=_splitting_of(prediction, prediction.num_samples)[0],
         aleatoric_variance=prediction.aleatoric_variance,
         epistemic_variance=prediction.epistemic_variance,
     )
@@ -324,16 +338,13 @@ def _regression_half(prediction: Prediction, targets: Targets, chosen: Rows) -> 
         return replace(_normal(mean, None, targets), is_point=False)
     passes = _passes_of(prediction, chosen)
     variances = prediction.sample_variances
-    splitting = prediction.splitting
-    if splitting is not None:
-        splitting = (int(passes.sum()) // prod(splitting[1:]), *splitting[1:])
     half = from_samples(
         prediction.samples[passes],
         prediction.deterministic,
         task=prediction.task,
         variances=None if variances is None else variances[passes],
         deterministic_variance=prediction.deterministic_variance,
-        splitting=splitting,
+        splitting=_splitting_of(prediction, int(passes.sum())),
     )
     return _of_passes(half, targets)
 

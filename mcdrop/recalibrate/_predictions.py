@@ -79,11 +79,12 @@ class ClassCalibrator(Calibrator):
         shares = shares.reshape(shares.shape + (1,) * (mean.ndim - 1))
         strays = _raked(np.stack(groups), shares, mean)
         squares = (shares * np.square(strays - mean)).sum(axis=0) / (len(groups) - 1)
-        passes = prediction.num_samples_per_example.reshape((-1,) + (1,) * (mean.ndim - 1))
+        variance, components = _scaled(prediction, _as_output(prediction, squares))
         return replace(
             prediction,
             mean=_as_output(prediction, mean),
-            variance=_as_output(prediction, squares * passes),
+            variance=variance,
+            variance_components=components,
             group_means=_as_output(prediction, strays).astype(np.float32),
             deterministic=repaired_deterministic(prediction, deterministic),
             expected_entropy=None,
@@ -127,6 +128,21 @@ def _mapped(prediction: Prediction, values: NDArray[Any], transform: Transform) 
 def _as_output(prediction: Prediction, values: FloatArray) -> FloatArray:
     """Returns values with classes on the last axis as the prediction holds them."""
     return values[..., 1] if prediction.task == "binary" else values
+
+
+def _scaled(prediction: Prediction, squares: FloatArray) -> tuple[FloatArray, FloatArray | None]:
+    """Returns the variance of a pass and its components, for a squared error of the mean.
+
+    The components of passes that share masks keep their proportions: to first order a repair
+    stretches what every stage does alike.
+    """
+    components = prediction.variance_components
+    if components is None:
+        passes = prediction.num_samples_per_example.reshape((-1,) + (1,) * (squares.ndim - 1))
+        return squares * passes, None
+    before = np.square(prediction.monte_carlo_error)
+    stretch = np.divide(squares, before, out=np.zeros_like(squares), where=before > 0)
+    return prediction.variance * stretch, components * stretch
 
 
 def _raked(groups: FloatArray, shares: FloatArray, mean: FloatArray) -> FloatArray:

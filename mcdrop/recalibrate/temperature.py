@@ -147,6 +147,7 @@ class TemperatureScaling(ClassCalibrator):
             passes[..., 1] if prediction.task == "binary" else passes,
             repaired_deterministic(prediction, deterministic),
             task=prediction.task,
+            splitting=prediction.splitting,
         )
         return replace(repaired, masks=prediction.masks, balanced=prediction.balanced)
 
