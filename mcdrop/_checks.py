@@ -54,15 +54,15 @@ def as_float(name: str, values: ArrayLike) -> NDArray[np.float64]:
     return array
 
 
-def check_finite(name: str, array: NDArray[Any], *, first_row: int = 0) -> None:
+def check_finite(name: str, array: NDArray[Any], *, rows: NDArray[np.int64] | None = None) -> None:
     """Raises DataError when a value is NaN or infinite, naming the first such index.
 
-    `first_row` is the number of the array's first row in the user's data.
+    `rows` holds the number of each row of the array in the user's data; None counts from 0.
     """
     finite = np.isfinite(array)
     if not finite.all():
         index = tuple(int(i) for i in np.argwhere(~finite)[0])
-        index = (index[0] + first_row, *index[1:]) if index else index
+        index = index if rows is None else (int(rows[index[0]]), *index[1:])
         count = int(finite.size - np.count_nonzero(finite))
         raise DataError(
             f"`{name}` has {count} value(s) that are NaN or infinite, the first at index {index}. "

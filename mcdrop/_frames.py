@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mcdrop.prediction import EXAMPLE
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -26,7 +28,10 @@ def of_prediction(prediction: Prediction) -> pd.DataFrame:
     """Returns one row an example; see `Prediction.to_frame`."""
     import pandas as pd
 
-    columns: dict[str, NDArray[Any]] = {"num_samples": prediction.num_samples_per_example}
+    columns: dict[str, NDArray[Any]] = {
+        EXAMPLE: prediction.example_numbers,
+        "num_samples": prediction.num_samples_per_example,
+    }
     if prediction.dropped is not None:
         columns["dropped"] = prediction.dropped
     continuous = prediction.task in ("regression", "gaussian")

@@ -106,6 +106,7 @@ def _shapes(task: str, arrays: Mapping[str, Array]) -> dict[str, tuple[int | Non
         "sample_variances": (num_passes, *shape),
         "variance_components": (None, *shape),
         "dropped": shape[:1],
+        "examples": shape[:1],
     }
 
 
@@ -121,7 +122,7 @@ def _range(name: str, task: str, shape: tuple[int, ...]) -> tuple[float, float]:
     """Returns the smallest and the largest possible value of a field beside a mean of a shape."""
     if name in ("expected_entropy", "group_expected_entropy"):
         return 0.0, float(np.log(max(2, shape[-1]) if task == "classification" else 2))
-    if name in ("num_samples_per_example", "group_counts"):
+    if name in ("num_samples_per_example", "group_counts", "examples"):
         return 0.0, np.inf
     if task in CLASS_TASKS and name in _PROBABILITIES:
         return 0.0, 1.0

@@ -139,6 +139,7 @@ class PassAccumulator:
         masks: str = "independent",
         balanced: bool = False,
         gaussian_scale: str | None = None,
+        examples: NDArray[np.int64] | None = None,
     ) -> Prediction:
         """Returns the Prediction of everything accumulated."""
         moments: NestedMoments = self._state["moments"]
@@ -171,6 +172,7 @@ class PassAccumulator:
             masks=masks,
             balanced=balanced,
             gaussian_scale=gaussian_scale,
+            examples=examples,
             tolerance=self._tolerance,
             **values,
             **cast(dict[str, Any], self._kept),
@@ -271,6 +273,7 @@ def from_samples(
         _accumulated(
             task,
             counts,
+            np.arange(start, min(start + step, num_examples)),
             values[:, start : start + step],
             reference[start : start + step],
             None if spread is None else spread[:, start : start + step],
@@ -286,6 +289,7 @@ def from_samples(
 def _accumulated(
     task: str,
     counts: Splitting,
+    examples: NDArray[np.int64],
     values: Array,
     reference: Array,
     variances: Array | None,
@@ -300,7 +304,9 @@ def _accumulated(
         num_examples=values.shape[1],
         variances=variances,
     )
-    return accumulator.finish(reference, deterministic_variance=deterministic_variance)
+    return accumulator.finish(
+        reference, deterministic_variance=deterministic_variance, examples=examples
+    )
 
 
 def pass_entropy(task: str, probabilities: Array) -> Array:

@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 GAUSSIAN_SCALES = ("log_variance", "variance", "standard_deviation")
 """What a model of task "gaussian" puts out beside its mean."""
 
+EXAMPLE = "example"
+"""Column of the number of each example in the user's data, the first of every table."""
+
 FORMAT = "mcdrop.Prediction"
 FORMAT_VERSION = 1
 SAVED_PREDICTION = Kind("a saved prediction", lambda path: npz.holds(path, FORMAT))
@@ -93,6 +96,8 @@ class Prediction:
             infinity, shape (N,): everything that is said of them is NaN, their class -1, their
             passes 0. `prediction.take(~prediction.dropped)` leaves them out, as `evaluate` does.
         tolerance: What the passes of each example were stopped by; None for a fixed number.
+        examples: Number of each example in the user's data, of which its masks are made, shape
+            (N,); None for 0 to N - 1.
     """
 
     task: str
@@ -118,6 +123,7 @@ class Prediction:
     gaussian_scale: str | None = None
     dropped: NDArray[np.bool_] | None = None
     tolerance: float | None = None
+    examples: NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
         """Returns N, the number of examples."""
@@ -192,6 +198,11 @@ class Prediction:
         of_one = self.variance_components.sum(axis=0).reshape(len(self), -1).sum(axis=1)
         of_mean = np.square(self.monte_carlo_error).reshape(len(self), -1).sum(axis=1)
         return np.asarray(np.divide(of_one, of_mean, out=passes, where=of_mean > 0))
+
+    @property
+    def example_numbers(self) -> NDArray[np.int64]:
+        """Number of each example in the user's data, shape (N,): the column `example` of tables."""
+        return np.arange(len(self)) if self.examples is None else self.examples
 
     @property
     def pass_groups(self) -> NDArray[np.intp]:
@@ -360,13 +371,13 @@ class Prediction:
                 another length.
         """
         chosen = as_indices(indices, len(self))
-        changes: dict[str, Any] = {}
+        changes: dict[str, Any] = {"examples": self.example_numbers[chosen]}
         for name, value in self._arrays().items():
             changes[name] = value[:, chosen] if name in EXAMPLE_AXIS else value[chosen]
         return replace(self, **changes)
 
     def to_frame(self) -> pd.DataFrame:
-        """Returns a pandas table, one row an example.
+        """Returns a pandas table, one row an example, its number in the column `example`.
 
         Columns of class tasks: `predicted_class`, `deterministic_class`, the uncertainties, and
         `probability`, `std` and `deterministic_probability`. Of regressions: `mean`, `std`,

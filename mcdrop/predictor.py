@@ -13,7 +13,7 @@ import numpy as np
 from mcdrop._checks import check_choice, check_count, check_number
 from mcdrop.engine import describe, nonfinite, pickled
 from mcdrop.engine.audit import StochasticLayer, find_leaves
-from mcdrop.engine.inputs import open_inputs
+from mcdrop.engine.inputs import check_numbers, open_inputs
 from mcdrop.engine.processor import choose_dtype
 from mcdrop.engine.progress import Progress, check_progress
 from mcdrop.engine.running import Options, Run
@@ -206,6 +206,7 @@ class MCDropout:
         seed: int = 0,
         batch_size: int | None = None,
         on_nonfinite: str = "raise",
+        examples: Any = None,
     ) -> Any:
         """Returns the raw outputs of T stochastic passes.
 
@@ -220,6 +221,8 @@ class MCDropout:
             on_nonfinite: What becomes of a row for which the model puts out NaN or infinity, in any
                 pass or with dropout off: "raise" an error that names rows and passes, or "drop":
                 the row is marked, its passes are NaN; so is a row that holds them itself.
+            examples: Number of each example in the whole data, of which `x` may be a part: its
+                masks are then those that it has in the whole. None counts from 0.
 
         Returns:
             Array of shape (T, N, ...), or the model's own output structure of such arrays.
@@ -228,7 +231,7 @@ class MCDropout:
             DataError: The inputs do not fit the model, are empty or not finite.
             ModelError: The model fails on them, or nothing selected was reached.
         """
-        run = self._open(x, num_samples, seed, batch_size, minimum=1)
+        run = self._open(x, num_samples, seed, batch_size, examples, minimum=1)
         flat = list(zip(*run.outputs(drop=_drops(on_nonfinite)), strict=True))
         for parts in flat:
             _check_one_shape(passes.shape[2:] for passes in parts)
@@ -245,6 +248,7 @@ class MCDropout:
         tolerance: float | None = None,
         on_nonfinite: str = "raise",
         progress: Progress = None,
+        examples: Any = None,
     ) -> Any:
         """Samples T passes and returns their statistics beside the deterministic prediction.
 
@@ -264,6 +268,9 @@ class MCDropout:
                 the row is marked, see `Prediction.dropped`; so is a row that holds them itself.
             progress: True shows a bar on a terminal or in a notebook; a function is called with
                 (examples done, N or None) as the work advances.
+            examples: Number of each example in the whole data, of which `x` may be a part, from 0
+                below 2**32: its masks are then those that it has in the whole, and tables name it
+                by this number. None counts from 0.
 
         Returns:
             A `Prediction`; for several outputs a dict or tuple of them.
@@ -275,7 +282,7 @@ class MCDropout:
         check_progress(progress)
         tolerance = self._check_tolerance(tolerance, keep_samples)
         options = Options(keep_samples, tolerance, _drops(on_nonfinite))
-        run = self._open(x, num_samples, seed, batch_size, minimum=2)
+        run = self._open(x, num_samples, seed, batch_size, examples, minimum=2)
         parts = list(run.predictions(self._asked, options, progress))
         return _unwrap({name: _join([part[name] for part in parts]) for name in parts[0]})
 
@@ -357,7 +364,7 @@ class MCDropout:
         tolerance: float | None = None,
         on_nonfinite: str = "raise",
         progress: Progress = None,
-        first_example: int = 0,
+        examples: Any = None,
     ) -> Iterator[Any]:
         """Yields what `predict` returns, a batch of consecutive examples at a time.
 
@@ -371,11 +378,10 @@ class MCDropout:
             tolerance: Stop sampling an example once its standard error is at most this.
             on_nonfinite: What becomes of a row for which the model puts out NaN or infinity.
             progress: Called with (examples done, N or None).
-            first_example: Number of the first example in the whole data, of which `x` may be a
-                part: its masks are then those that it has in the whole.
+            examples: Number of each example in the whole data.
 
         Raises:
-            DataError: As for `predict`, or `first_example` is no whole number from 0 below 2**32.
+            DataError: As for `predict`.
             ModelError: As for `predict`.
 
         Example:
@@ -383,15 +389,13 @@ class MCDropout:
             >>> model = keras.Sequential([
             ...     keras.Input((4,)), keras.layers.Dropout(0.5), keras.layers.Dense(3, "softmax")])
             >>> mc, x = MCDropout(model), np.ones((5, 4), np.float32)
-            >>> (part,) = mc.predict_batches(x[3:], num_samples=10, first_example=3)
+            >>> (part,) = mc.predict_batches(x[3:], num_samples=10, examples=[3, 4])
             >>> bool(np.allclose(part.mean, mc.predict(x, num_samples=10).mean[3:], atol=1e-6))
             True
         """
         check_progress(progress)
         options = Options(False, self._check_tolerance(tolerance, False), _drops(on_nonfinite))
-        if check_count("first_example", first_example, minimum=0) >= 2**32:
-            raise DataError(f"`first_example` is {first_example}, expected a number below 2**32.")
-        run = self._open(x, num_samples, seed, batch_size, minimum=2, first_example=first_example)
+        run = self._open(x, num_samples, seed, batch_size, examples, minimum=2)
         for predictions in run.predictions(self._asked, options, progress):
             yield _unwrap(predictions)
 
@@ -441,9 +445,9 @@ class MCDropout:
         num_samples: int | None,
         seed: int,
         batch_size: int | None,
+        examples: Any,
         *,
         minimum: int,
-        first_example: int = 0,
     ) -> Run:
         splitting = self._counts(num_samples, minimum)
         _check_seed(seed)
@@ -455,7 +459,8 @@ class MCDropout:
             example_shape=describe.example_shape(self._model),
         )
         describe.check_inputs(self._model, inputs)
-        inputs = replace(inputs, start=first_example)
+        if examples is not None:
+            inputs = inputs.numbered(check_numbers(examples))
         run = Run(self._model, self._samplers, inputs, splitting, seed, batch_size)
         self._unreached = frozenset(leaf.ordinal for leaf in run.unreached)
         return run

@@ -453,7 +453,7 @@ def test_the_table_of_a_dense_regression_averages_over_pixels(task):
     if task == "gaussian":
         named["epistemic_std"] = np.sqrt(prediction.epistemic_variance)
     expected = {f"{name}_{index}" for name in named for index in range(2)}
-    assert set(frame) == {"num_samples", *expected}
+    assert set(frame) == {"example", "num_samples", *expected}
     for name, values in named.items():
         found = frame[[f"{name}_0", f"{name}_1"]]
         np.testing.assert_allclose(found, values.mean(axis=(1, 2)))

@@ -49,7 +49,7 @@ def run(options: Namespace, terminal: Terminal) -> None:
         with (
             terminal.progress("Predicting") as progress,
             output.draft() as draft,
-            open_writer(draft, predicting.examples.original.numbers) as writer,
+            open_writer(draft, len(predicting)) as writer,
         ):
             for prediction, columns in predicting.batches(predicting.blocks(), progress):
                 writer.write(prediction, columns)

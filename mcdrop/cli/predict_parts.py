@@ -98,7 +98,7 @@ def _write(
 ) -> int:
     """Goes through the data part by part; returns the number of parts."""
     stream = _Stream(predicting.blocks())
-    numbers, count = predicting.examples.original.numbers, len(predicting)
+    count = len(predicting)
     starts = range(0, count, size)
     try:
         for number, start in enumerate(starts):
@@ -118,8 +118,9 @@ def _write(
                 progress(stop, count)
                 continue
             with parts.add(number) as (draft, rows):
-                with ParquetWriter(draft, numbers[start:stop]) as writer:
-                    for prediction, columns in predicting.batches(blocks, progress, start):
+                with ParquetWriter(draft) as writer:
+                    chosen = slice(start, stop)
+                    for prediction, columns in predicting.batches(blocks, progress, chosen):
                         writer.write(prediction, columns)
                 rows |= {"start": start, "stop": stop, "inputs": inputs.digest()}
         if parts.num_finished != len(starts):

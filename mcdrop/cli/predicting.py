@@ -80,10 +80,19 @@ class Predicting:
         return map(self.fingerprint.add, self.examples.fitted.blocks(size))
 
     def batches(
-        self, blocks: Iterator[Any], progress: Callable[[int, int], None], first_example: int = 0
+        self,
+        blocks: Iterator[Any],
+        progress: Callable[[int, int], None],
+        rows: slice = slice(None),
     ) -> Iterator[tuple[Prediction, Columns]]:
-        """Yields the predictions of some blocks, and columns of their examples by name."""
-        options = self.options
+        """Yields the predictions of some blocks, and columns of their examples by name.
+
+        Args:
+            blocks: The inputs of `rows` of the examples.
+            progress: Called with (examples done, all of them).
+            rows: Consecutive examples.
+        """
+        options, first = self.options, rows.start or 0
         for predictions in self.mc.predict_batches(
             blocks,
             num_samples=options.samples,
@@ -91,8 +100,8 @@ class Predicting:
             batch_size=options.batch_size,
             tolerance=options.tolerance,
             on_nonfinite=options.on_nonfinite,
-            progress=lambda done, total: progress(first_example + done, len(self)),
-            first_example=first_example,
+            progress=lambda done, total: progress(first + done, len(self)),
+            examples=self.examples.original.numbers[rows],
         ):
             prediction, columns = only_output(predictions), _NO_COLUMNS
             if self.calibration is not None:

@@ -222,6 +222,7 @@ def sample(
             tolerance=options.tolerance,
             keep_samples=getattr(options, "keep_samples", False),
             progress=lambda done, total: progress(done, len(examples.fitted)),
+            examples=examples.original.numbers,
         )
     return only_output(predictions)
 

@@ -6,7 +6,7 @@ import errno
 import json
 import os
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from types import TracebackType
@@ -17,9 +17,7 @@ from numpy.typing import NDArray
 
 from mcdrop.errors import DataError
 from mcdrop.files import Kind
-from mcdrop.prediction import EXAMPLE_AXIS, SAVED_PREDICTION, Prediction, header_of
-
-_FIRST_COLUMN = "example"
+from mcdrop.prediction import EXAMPLE, EXAMPLE_AXIS, SAVED_PREDICTION, Prediction, header_of
 
 ROW_GROUP = 16384
 """Rows of a Parquet row group: small enough for memory, large enough to be read fast."""
@@ -45,16 +43,11 @@ class Writer(Protocol):
     ) -> None: ...
 
 
-def open_writer(path: Path, numbers: Sequence[int] | NDArray[np.intp]) -> Writer:
-    """Returns the writer for the suffix of `path`, as `kind_of_file` checked it.
-
-    Args:
-        path: The file to write.
-        numbers: Number of each example in the whole data, of which it may be a part.
-    """
+def open_writer(path: Path, num_examples: int) -> Writer:
+    """Returns the writer for the suffix of `path`, as `kind_of_file` checked it."""
     if path.suffix == ".npz":
-        return NpzWriter(path, len(numbers))
-    return (ParquetWriter if path.suffix == ".parquet" else CsvWriter)(path, numbers)
+        return NpzWriter(path, num_examples)
+    return (ParquetWriter if path.suffix == ".parquet" else CsvWriter)(path)
 
 
 def kind_of_file(path: Path) -> Kind:
@@ -77,7 +70,7 @@ def kind_of_file(path: Path) -> Kind:
 
 def _is_csv_of_predictions(path: Path) -> bool:
     with path.open("rb") as file:
-        return file.read(len(_FIRST_COLUMN) + 1).decode("latin-1") == f"{_FIRST_COLUMN},"
+        return file.read(len(EXAMPLE) + 1).decode("latin-1") == f"{EXAMPLE},"
 
 
 def _is_parquet_of_predictions(path: Path) -> bool:
@@ -85,22 +78,21 @@ def _is_parquet_of_predictions(path: Path) -> bool:
     import pyarrow.parquet as pq
 
     try:
-        return bool(pq.read_schema(path).names[:1] == [_FIRST_COLUMN])
+        return bool(pq.read_schema(path).names[:1] == [EXAMPLE])
     except (pa.ArrowException, OSError):
         return False
 
 
 class CsvWriter:
-    """Writes one line an example, the columns of `Prediction.to_frame` after its number."""
+    """Writes one line an example, the columns of `Prediction.to_frame`."""
 
-    def __init__(self, path: Path, numbers: Sequence[int] | NDArray[np.intp]) -> None:
+    def __init__(self, path: Path) -> None:
         self._file = path.open("w", encoding="utf-8", newline="")
-        self._numbers = numbers
         self._count = 0
 
     def write(self, prediction: Prediction, columns: Columns) -> None:
         """Appends a batch."""
-        frame = _numbered_frame(prediction, self._numbers[self._count :]).assign(**columns)
+        frame = prediction.to_frame().assign(**columns)
         frame.to_csv(self._file, header=self._count == 0, index=False)
         self._count += len(prediction)
 
@@ -116,18 +108,14 @@ class CsvWriter:
 class ParquetWriter:
     """Writes the columns of `Prediction.to_frame` in row groups."""
 
-    def __init__(self, path: Path, numbers: Sequence[int] | NDArray[np.intp]) -> None:
+    def __init__(self, path: Path) -> None:
         self._path = path
-        self._numbers = numbers
         self._file: Any = None
         self._held: list[Any] = []
-        self._count = 0
 
     def write(self, prediction: Prediction, columns: Columns) -> None:
         """Appends a batch, once there are enough rows for a row group."""
-        frame = _numbered_frame(prediction, self._numbers[self._count :])
-        self._held.append(frame.assign(**columns))
-        self._count += len(prediction)
+        self._held.append(prediction.to_frame().assign(**columns))
         if sum(map(len, self._held)) >= ROW_GROUP:
             self._flush()
 
@@ -242,9 +230,3 @@ def _reserve(file: IO[bytes], size: int) -> None:
         except OSError as error:
             if error.errno not in (errno.EINVAL, errno.EOPNOTSUPP):  # it cannot be told there
                 raise
-
-
-def _numbered_frame(prediction: Prediction, numbers: Sequence[int] | NDArray[np.intp]) -> Any:
-    frame = prediction.to_frame()
-    frame.insert(0, _FIRST_COLUMN, np.asarray(numbers[: len(prediction)]))
-    return frame

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from numbers import Real
 from typing import Any
 
@@ -19,6 +19,7 @@ from mcdrop.errors import DataError
 
 Array = NDArray[Any]
 Shape = tuple[int | None, ...]
+Numbers = range | NDArray[Any]
 
 _NUMBER_KINDS = "biuf"
 _TEXT_KINDS = "SUT"
@@ -26,10 +27,10 @@ _TEXT_KINDS = "SUT"
 
 @dataclass(frozen=True)
 class Batch:
-    """Consecutive examples: flat arrays, and the number of the first example."""
+    """Examples: flat arrays, and the number of each example in the user's data."""
 
     arrays: list[Array]
-    start: int
+    numbers: NDArray[np.int64]
 
     def __len__(self) -> int:
         """Returns the number of examples."""
@@ -39,8 +40,8 @@ class Batch:
         """Returns the two halves of the batch."""
         middle = len(self) // 2
         return [
-            Batch([array[:middle] for array in self.arrays], self.start),
-            Batch([array[middle:] for array in self.arrays], self.start + middle),
+            Batch([array[:middle] for array in self.arrays], self.numbers[:middle]),
+            Batch([array[middle:] for array in self.arrays], self.numbers[middle:]),
         ]
 
 
@@ -53,14 +54,15 @@ class Inputs:
         first: A few examples, to trace with.
         num_examples: N when it is known.
         _pieces: Consecutive flat arrays of any sizes.
-        start: Number of the first example in the whole data, of which these may be a part.
+        numbers: Number of each example in the whole data, of which these may be a part; None
+            counts them from 0.
     """
 
     structure: Any
     first: list[Array]
     num_examples: int | None
     _pieces: Iterable[list[Array]]
-    start: int = 0
+    numbers: Numbers | None = None
 
     def batches(
         self, size_of: Callable[[list[Array]], int], *, finite: bool = True
@@ -71,16 +73,71 @@ class Inputs:
             size_of: Returns how many examples to hold at once, from some examples of that
                 shape; a batch is smaller only where the shape changes, and at the end.
             finite: Whether to check that they are finite.
+
+        Raises:
+            DataError: A value is not finite, there are more or fewer examples than numbers, or
+                too many to be numbered.
         """
-        start = self.start
+        start = 0
         for _, pieces in itertools.groupby(self._pieces, _kind_of):
             for arrays in _cut(pieces, size_of):
+                numbers = self._numbers(start, start + len(arrays[0]))
                 for array in arrays if finite else ():
                     if array.dtype.kind == "f":
-                        check_finite("x", array, first_row=start)
-                batch = Batch(arrays, start)
-                yield batch
-                start += len(batch)
+                        check_finite("x", array, rows=numbers)
+                yield Batch(arrays, numbers)
+                start += len(arrays[0])
+        if self.numbers is not None and start != len(self.numbers):
+            raise _wrong_count(self.numbers, f"{start} examples")
+
+    def numbered(self, numbers: Numbers) -> Inputs:
+        """Returns the same examples with numbers of their own.
+
+        Raises:
+            DataError: There is not one number for each example.
+        """
+        if self.num_examples not in (None, len(numbers)):
+            raise _wrong_count(numbers, f"{self.num_examples} examples")
+        return replace(self, numbers=numbers)
+
+    def _numbers(self, start: int, stop: int) -> NDArray[np.int64]:
+        if self.numbers is None:
+            return np.asarray(check_numbers(range(start, stop)), np.int64)
+        if stop > len(self.numbers):
+            raise _wrong_count(self.numbers, f"at least {stop} examples")
+        return np.asarray(self.numbers[start:stop], np.int64)
+
+
+def check_numbers(examples: Any) -> Numbers:
+    """Returns the numbers of examples, whole and from 0 below 2**32, of which masks are made.
+
+    Raises:
+        DataError: They are none.
+    """
+    if isinstance(examples, range):
+        ends = (examples[0], examples[-1]) if examples else ()
+        numbers: Numbers = examples
+    else:
+        numbers = np.asarray(examples)
+        if numbers.ndim != 1 or numbers.dtype.kind not in "iu":
+            raise DataError(
+                f"`examples` has shape {numbers.shape} and dtype {numbers.dtype}, expected one "
+                "whole number for each example, its row in the whole data."
+            )
+        ends = (int(numbers.min()), int(numbers.max())) if numbers.size else ()
+    for number in ends:
+        if not 0 <= number < 2**32:
+            raise DataError(
+                f"The number of an example is {number}, expected one from 0 below 2**32. Predict "
+                "larger data in pieces, each numbered from 0 under a seed of its own."
+            )
+    return numbers
+
+
+def _wrong_count(numbers: Numbers, found: str) -> DataError:
+    return DataError(
+        f"`examples` holds {len(numbers)} numbers, but `x` {found}; expected one number each."
+    )
 
 
 def open_inputs(x: Any, *, double: bool = False, example_shape: Shape | None = None) -> Inputs:

@@ -30,7 +30,7 @@ class Watch:
     """
 
     def __init__(self, batch: Batch, *, drop: bool) -> None:
-        self._start = batch.start
+        self._numbers = batch.numbers
         self._drop = drop
         self.dropped = np.zeros(len(batch), bool)
         for array in batch.arrays if drop else ():
@@ -54,7 +54,7 @@ class Watch:
         finite = np.isfinite(values)
         bad = np.asarray(~finite.reshape(*values.shape[:2], -1).all(axis=-1), bool)
         if bad.any() and not self._drop:
-            raise DataError(_describe(bad, self._start + rows, passes))
+            raise DataError(_describe(bad, self._numbers[rows], passes))
         self.dropped[rows] |= bad.any(axis=0)
         marked = self.dropped[rows]
         if marked.any():

@@ -188,7 +188,7 @@ class _Worker:
         nested = len(drawn.levels) > 1
         common: dict[str, Any] = {
             "seed": self._seed,
-            "examples": batch.start + positions,
+            "examples": batch.numbers[positions],
             "positions": positions,
         }
         while first < draws.stop:
@@ -257,7 +257,7 @@ class _Worker:
                 break
         return {
             task.name: self._finish(
-                task, accumulator, *parts, watch.dropped if options.drop else None
+                task, accumulator, *parts, batch.numbers, watch.dropped if options.drop else None
             )
             for task, accumulator, parts in zip(tasks, accumulators, off, strict=True)
         }
@@ -278,6 +278,7 @@ class _Worker:
         accumulator: PassAccumulator,
         deterministic: Array,
         variance: Array | None,
+        examples: NDArray[np.int64],
         dropped: Array | None,
     ) -> Prediction:
         prediction = accumulator.finish(
@@ -286,6 +287,7 @@ class _Worker:
             masks="shared" if self._sampler.settings.shared else "independent",
             balanced=self._sampler.settings.balanced,
             gaussian_scale=task.gaussian_scale,
+            examples=examples,
         )
         return prediction if dropped is None else mark_dropped(prediction, dropped)
 

@@ -77,7 +77,7 @@ class Data:
         return next(iter(self.inputs.values())).shape[0]
 
     @property
-    def numbers(self) -> Sequence[int] | NDArray[np.intp]:
+    def numbers(self) -> range | NDArray[np.intp]:
         """Number of each example in the whole source, counted from 0."""
         return range(len(self)) if self.indices is None else self.indices
 

@@ -28,6 +28,7 @@ _SCALING_OPERATIONS = frozenset({"TrueDivide", "Divide", "Multiply", "Subtract"}
 _FIRST_NORMALIZER = "BatchNormalization"
 
 Array = NDArray[Any]
+Numbers = range | NDArray[np.intp]
 
 
 def fit_to_model(data: Data, model: Any, *, scale: str = "none") -> Data:
@@ -65,7 +66,7 @@ def fit_to_model(data: Data, model: Any, *, scale: str = "none") -> Data:
             rows,
             specs[name] if specs else None,
             scale,
-            data.columns,
+            data,
         )
         for name, rows in inputs.items()
     }
@@ -139,21 +140,21 @@ def _match_inputs(data: Data, specs: Mapping[str, InputSpec] | None) -> dict[str
     return {name: rows[name] for name in specs}
 
 
-def _fit_rows(
-    name: str, rows: Rows, spec: InputSpec | None, scale: str, columns: Sequence[str]
-) -> Rows:
+def _fit_rows(name: str, rows: Rows, spec: InputSpec | None, scale: str, data: Data) -> Rows:
     is_text = rows.dtype.kind in "OUST"
     if not is_text and rows.dtype.kind not in "biuf":
         raise DataError(f"{name} has dtype {rows.dtype}, expected numbers.")
     if spec is not None and is_text != spec.is_text:
         kinds = ("text", "numbers") if is_text else ("numbers", "text")
         raise DataError(f"{name} holds {kinds[0]}, expected {kinds[1]}, which the model takes.")
-    shape = rows.shape[1:] if spec is None else _fit_shape(name, rows.shape, spec.shape, columns)
+    shape = (
+        rows.shape[1:] if spec is None else _fit_shape(name, rows.shape, spec.shape, data.columns)
+    )
     if is_text:
-        return MappedRows(rows, _text_converter(name, shape), shape, np.dtype(object))
+        return MappedRows(rows, _text_converter(name, shape, data.numbers), shape, np.dtype(object))
     applied = scale if _is_scalable(rows) else "none"
     dtype = rows.dtype if applied == "none" else np.dtype(np.float32)
-    return MappedRows(rows, _converter(name, shape, applied), shape, dtype)
+    return MappedRows(rows, _converter(name, shape, applied, data.numbers), shape, dtype)
 
 
 def _is_scalable(rows: Rows) -> bool:
@@ -200,7 +201,9 @@ def _advice(row: tuple[int, ...], expected: Shape) -> str:
     return "Pass data of the kind that the model was trained on."
 
 
-def _converter(name: str, row_shape: tuple[int, ...], scale: str) -> Callable[[Array, int], Array]:
+def _converter(
+    name: str, row_shape: tuple[int, ...], scale: str, numbers: Numbers
+) -> Callable[[Array, int], Array]:
     """Returns the function that turns a block as stored into a block for the model."""
     factor, offset = SCALES[scale]
 
@@ -209,7 +212,7 @@ def _converter(name: str, row_shape: tuple[int, ...], scale: str) -> Callable[[A
         if not finite.all():
             raise DataError(
                 f"{name} has NaN or infinite values, the first in example "
-                f"{start + int(np.argmin(finite))}. Remove or impute them first."
+                f"{numbers[start + int(np.argmin(finite))]}. Remove or impute them first."
             )
         shaped = block.reshape(len(block), *row_shape)
         if scale == "none":
@@ -219,7 +222,9 @@ def _converter(name: str, row_shape: tuple[int, ...], scale: str) -> Callable[[A
     return convert
 
 
-def _text_converter(name: str, row_shape: tuple[int, ...]) -> Callable[[Array, int], Array]:
+def _text_converter(
+    name: str, row_shape: tuple[int, ...], numbers: Numbers
+) -> Callable[[Array, int], Array]:
     """Returns the function that turns a block of text into one for the model."""
 
     def convert(block: Array, start: int) -> Array:
@@ -228,7 +233,7 @@ def _text_converter(name: str, row_shape: tuple[int, ...]) -> Callable[[Array, i
         if lacking.any():
             raise DataError(
                 f"{name} has missing texts, the first in example "
-                f"{start + int(np.argmax(lacking))}. Fill them in first."
+                f"{numbers[start + int(np.argmax(lacking))]}. Fill them in first."
             )
         return texts
 

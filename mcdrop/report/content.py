@@ -150,7 +150,7 @@ class GalleryItem:
     """One example of the gallery.
 
     Attributes:
-        index: Position of the example in the data.
+        index: Number of the example in the data.
         groups: The lists that it was chosen for.
         label: True class or value, as text.
         predicted: Answer of Monte Carlo dropout.

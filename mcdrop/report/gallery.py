@@ -153,9 +153,10 @@ def gallery(
     else:
         make = {"values": _values, "labels": _labels, "classes": _classes}[subject.kind]
     side = thumbnails.MAX_MAP_SIDE if subject.is_map else thumbnails.MAX_SIDE
+    numbers = evaluation.prediction.example_numbers
     return tuple(
         GalleryItem(
-            index=index,
+            index=int(numbers[index]),
             groups=tuple(groups[index]),
             measures={name: float(values[index]) for name, values in subject.measures.items()},
             image=None

@@ -141,7 +141,7 @@ def _write_files(folder: Path, page: str, numbers: str, figures: Mapping[str, Fi
 
 
 def prediction_frame(evaluation: Evaluation) -> pd.DataFrame:
-    """Returns one row an example: its truth, then the columns of `Prediction.to_frame`.
+    """Returns one row an example: its number, its truth, the other columns of `to_frame`.
 
     The truth is `label`, or `label_0`, `label_1`, ... for several labels or outputs; for maps
     it is `error`, the share of wrong pixels or the root mean squared error of the example.
@@ -151,12 +151,12 @@ def prediction_frame(evaluation: Evaluation) -> pd.DataFrame:
     prediction, truth = evaluation.prediction, np.asarray(evaluation.y_true)
     frame = prediction.to_frame()
     if kind_of(prediction) == "pixels":
-        frame.insert(0, "error", wrong_share(prediction.predicted_class, truth))
+        frame.insert(1, "error", wrong_share(prediction.predicted_class, truth))
     elif truth.ndim > 2:
         squares = np.square(truth.reshape(prediction.mean.shape) - prediction.mean)
-        frame.insert(0, "error", np.sqrt(squares.reshape(len(prediction), -1).mean(axis=1)))
+        frame.insert(1, "error", np.sqrt(squares.reshape(len(prediction), -1).mean(axis=1)))
     else:
         columns = truth.reshape(len(prediction), -1).T
         for place, column in enumerate(columns):
-            frame.insert(place, "label" if len(columns) == 1 else f"label_{place}", column)
+            frame.insert(1 + place, "label" if len(columns) == 1 else f"label_{place}", column)
     return frame

@@ -51,7 +51,7 @@ def test_tables_hold_the_columns_of_to_frame(predict, shelf, monkeypatch):
     for name, read in (("p.parquet", pd.read_parquet), ("p.csv", pd.read_csv)):
         predict(name, "--batch-size", 8)
         found = read(name)
-        assert found.pop("example").tolist() == list(range(40))
+        assert found["example"].tolist() == list(range(40))
         pd.testing.assert_frame_equal(found, wanted, atol=1e-6)
 
 
@@ -186,3 +186,49 @@ def test_a_saved_prediction_has_no_place_for_abstentions(run, shelf):
     )
     assert status == 1
     assert "write it to a .parquet or .csv file" in err
+
+
+COMMON = ("--samples", 6, "--seed", 3)
+
+
+@pytest.fixture
+def with_gaps(shelf, tmp_path):
+    """The examples of the shelf, the labels of some of them missing."""
+    with np.load(shelf / "data.npz") as data:
+        x, labels = data["x_test"], data["y_test"].astype(float)
+    labels[[3, 8, 20]] = np.nan
+    np.savez(tmp_path / "gaps.npz", x=x, y=labels)
+    return "gaps.npz"
+
+
+@pytest.mark.parametrize("options", [("--limit", 9), ("--drop-missing",)])
+@pytest.mark.parametrize("name", ["p.npz", "p.parquet", "p.csv", "parts"])
+def test_examples_that_are_left_keep_their_numbers_and_masks(run, shelf, with_gaps, options, name):
+    whole = expected(shelf, num_samples=6, seed=3)
+    command = ("predict", shelf / "model.keras", with_gaps, *options, *COMMON)
+    status, _, err = run(*command, "--output", name, *(["--part-size", 4] * (name == "parts")))
+    assert status == 0, err
+    if name == "p.npz":
+        found = Prediction.load(name).to_frame()
+    else:
+        parts = sorted(Path(name).glob("part-*")) or [name]
+        found = pd.concat(map(pd.read_csv if name == "p.csv" else pd.read_parquet, parts))
+        found = found.reset_index(drop=True)
+    left = found["example"].to_numpy()
+    assert len(left) == (9 if "--limit" in options else 37)
+    assert not np.array_equal(left, np.arange(len(left)))
+    frame = whole.take(left).to_frame()
+    pd.testing.assert_frame_equal(found[list(frame)], frame, atol=1e-6)
+
+
+def test_a_report_numbers_the_examples_that_are_left(run, shelf, with_gaps):
+    command = ("report", shelf / "model.keras", with_gaps, "--drop-missing", *COMMON)
+    status, _, err = run(*command, "--output", "out")
+    assert status == 0, err
+    found = pd.read_parquet("out/predictions.parquet")
+    left = np.setdiff1d(np.arange(40), [3, 8, 20])
+    assert list(found)[:2] == ["example", "label"]
+    frame = expected(shelf, num_samples=6, seed=3).take(left).to_frame()
+    pd.testing.assert_frame_equal(found[list(frame)], frame, atol=1e-6)
+    gallery = json.loads(Path("out/report.json").read_text())["gallery"]
+    assert max(item["index"] for item in gallery) == 39

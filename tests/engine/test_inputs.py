@@ -257,7 +257,7 @@ def test_text_is_refused_by_a_model_of_numbers(one_input):
 def test_examples_are_numbered_through_all_batches():
     inputs = open_inputs(generator(X))
     batches = list(inputs.batches(lambda _: 3))
-    assert [batch.start for batch in batches] == [0, 3, 6]
+    assert [batch.numbers.tolist() for batch in batches] == [[0, 1, 2], [3, 4, 5], [6]]
     assert [len(batch) for batch in batches] == [3, 3, 1]
     np.testing.assert_array_equal(np.concatenate([batch.arrays[0] for batch in batches]), X)
     assert inputs.num_examples is None
@@ -471,3 +471,75 @@ def test_a_model_that_runs_only_eagerly_is_refused_with_the_way_out(call):
     with pytest.raises(ModelError, match=r"runs only eagerly.*keras\.ops") as caught:
         mcdrop.MCDropout(model).sample(X, num_samples=2)
     assert "\n" not in str(caught.value)
+
+
+def masks_model():
+    """A model that puts out its masks, so that equal masks are equal numbers to the bit."""
+    return keras.Sequential([keras.Input((6,)), layers.Dropout(0.5)])
+
+
+@pytest.mark.parametrize("batch_size", [None, 1, 2])
+@pytest.mark.parametrize("balanced", [False, True])
+def test_a_part_has_the_masks_of_its_numbers(batch_size, balanced):
+    mc = mcdrop.MCDropout(masks_model(), task="regression", balanced=balanced)
+    ones = np.ones((12, 6), np.float32)
+    whole = mc.sample(ones, num_samples=20, seed=1)
+    chosen = [7, 3, 9, 3]
+    part = mc.sample(ones[:4], num_samples=20, seed=1, batch_size=batch_size, examples=chosen)
+    np.testing.assert_array_equal(part, whole[:, chosen])
+    prediction = mc.predict(ones[:4], num_samples=20, seed=1, examples=chosen)
+    assert prediction.to_frame()["example"].tolist() == chosen
+    np.testing.assert_array_equal(prediction.group_means, prediction.take([0, 1, 2, 1]).group_means)
+    assert prediction.take([2, 0]).to_frame()["example"].tolist() == [9, 7]
+
+
+@pytest.mark.parametrize("batches", [generator, lambda x: dataset(x).batch(2)])
+def test_numbers_follow_the_batches_of_a_stream(batches):
+    mc = mcdrop.MCDropout(masks_model(), task="regression")
+    numbers = np.array([4, 0, 2**32 - 1, 5, 6, 1, 3])
+    ones = np.ones((COUNT, 6), np.float32)
+    array = mc.sample(ones, num_samples=3, examples=numbers)
+    np.testing.assert_array_equal(mc.sample(batches(ones), num_samples=3, examples=numbers), array)
+    np.testing.assert_array_equal(array[:, [1, 5]], mc.sample(ones[:2], num_samples=3))
+
+
+@pytest.mark.parametrize(
+    ("numbers", "message"),
+    [
+        ([0, 1, 2**32], "number of an example is 4294967296, expected one from 0 below 2**32"),
+        (range(2**32 - 1, 2**32 + 2), "is 4294967297"),
+        ([0, -1, 2], "number of an example is -1"),
+        ([0.0, 1.0, 2.0], "dtype float64, expected one whole number for each"),
+        ([True, False, True], "dtype bool"),
+        (["a", "b", "c"], "expected one whole number"),
+        ([[0], [1], [2]], r"shape \(3, 1\)"),
+        (5, r"shape \(\)"),
+        ([0, 1], "holds 2 numbers, but `x` 3 examples"),
+        (range(4), "holds 4 numbers, but `x` 3 examples"),
+    ],
+)
+def test_wrong_numbers_are_refused(numbers, message):
+    mc = mcdrop.MCDropout(masks_model(), task="regression")
+    with pytest.raises(DataError, match=message.replace("**", r"\*\*")):
+        mc.predict(np.ones((3, 6)), num_samples=2, examples=numbers)
+
+
+@pytest.mark.parametrize(("count", "found"), [(6, "at least 7"), (8, "7")])
+def test_numbers_of_a_stream_are_counted(count, found):
+    mc = mcdrop.MCDropout(masks_model(), task="regression")
+    with pytest.raises(DataError, match=f"holds {count} numbers, but `x` {found} examples"):
+        mc.predict(generator(np.ones((COUNT, 6))), num_samples=2, examples=range(count))
+
+
+def test_a_value_that_is_not_finite_is_named_by_its_number():
+    x = np.ones((3, 6), np.float32)
+    x[1, 2] = np.nan
+    with pytest.raises(DataError, match=r"first at index \(41, 2\)"):
+        mcdrop.MCDropout(masks_model(), task="regression").predict(x, examples=[40, 41, 7])
+
+
+def test_numbers_survive_saving(tmp_path):
+    mc = mcdrop.MCDropout(masks_model(), task="regression")
+    prediction = mc.predict(np.ones((3, 6)), num_samples=4, examples=[8, 5, 6])
+    prediction.save(tmp_path / "p.npz")
+    assert mcdrop.Prediction.load(tmp_path / "p.npz").examples.tolist() == [8, 5, 6]

@@ -100,9 +100,9 @@ def test_marked_rows_survive_saving_tables_and_joining(tmp_path):
     assert frame["dropped"].tolist() == prediction.dropped.tolist()
     assert (frame["predicted_class"][prediction.dropped] == -1).all()
     assert (
-        frame.drop(columns=["dropped", "num_samples", "predicted_class", "deterministic_class"])[
-            prediction.dropped
-        ]
+        frame[prediction.dropped]
+        .drop(columns=["example", "dropped", "num_samples"])
+        .drop(columns=["predicted_class", "deterministic_class"])
         .isna()
         .all(axis=None)
     )
