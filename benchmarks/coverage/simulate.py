@@ -1,13 +1,22 @@
-"""Draws worlds, asks mcdrop for what it prints, and counts."""
+"""Draws data sets of a world, asks mcdrop for what it prints, and says what is true."""
 
-from functools import cache
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 
 import mcdrop
-from benchmarks.coverage import classes, dense, detection, regression, truth
-from mcdrop import intervals
+from benchmarks.coverage import classes, dense, detection, regression, seeds, truth
+from mcdrop.evaluation.class_scores import Passes, class_scores
+from mcdrop.evaluation.comparing import compare_measures
+from mcdrop.evaluation.detection import DATA_MEASURES, which_data
+from mcdrop.evaluation.sources import of_array, without_passes
+from mcdrop.evaluation.targets import Targets
+from mcdrop.study.paired import over_seeds
 
+RESAMPLES = 200
+LEVEL = 0.95
 CLASS_METRICS = (
     "accuracy",
     "top_k_accuracy",
@@ -34,6 +43,7 @@ DENSE_METRICS = (
     "expected_calibration_error",
     "area_under_risk_coverage",
     "error_detection_auroc",
+    "predictive_entropy",
 )
 REGRESSION_METRICS = (
     "root_mean_squared_error",
@@ -43,152 +53,169 @@ REGRESSION_METRICS = (
     "interval_score",
     "interval_coverage",
     "interval_width",
+    "sharpness",
+    "expected_normalized_calibration_error",
 )
-DENSE_POPULATION = 2000
+DENSE_POPULATION = 4000
 REGRESSION_POPULATION = 100_000
+DIFFERENCE = "difference of "
 
 
-def count(tally, kind, comparison, truths, size, expected, world):
-    """Counts the intervals of the first forecast, and of the second less the first."""
-    for metric in comparison.metrics:
-        first, second = truths[metric.name]
-        cell = (size, expected, world)
+@dataclass(frozen=True)
+class Kind:
+    """One kind of data.
+
+    Attributes:
+        worlds: Names of the worlds.
+        ask: From world, number of examples, expected number of the few and replica to the ends
+            of what mcdrop prints, by score.
+        truths: From world, examples and expected number to (first, second) true values by score.
+    """
+
+    worlds: tuple[str, ...]
+    ask: Callable
+    truths: Callable
+
+
+def _printed(metrics):
+    """Returns the ends of the first forecast's intervals, and of the second less the first's."""
+    found = {}
+    for metric in metrics:
         if "first" in metric.estimates:
-            value = metric.estimates["first"]
-            tally.add((kind, metric.name, *cell), value.low, value.high, first)
+            found[metric.name] = _ends(metric.estimates["first"])
         if "second" in metric.differences:
-            gap = metric.differences["second"]
-            name = f"difference of {metric.name}"
-            tally.add((kind, name, *cell), gap.low, gap.high, second - first)
+            found[DIFFERENCE + metric.name] = _ends(metric.differences["second"])
+    return found
 
 
-def of_classes(tally, replica, size, expected, resamples, worlds=classes.WORLDS):
-    """Classifiers with `expected` errors among `size` examples."""
-    for world in worlds:
-        parameter = classes.solve(world, expected / size)
-        truths = {
-            name: found[:2] for name, found in truth.population(world, parameter, size).items()
-        }
-        seed = [size, int(10 * expected), classes.WORLDS.index(world), replica]
-        generator = np.random.default_rng(seed)
-        drawn = classes.draw(world, size, parameter, generator)
-        labels = classes.labels_of(drawn.truth, generator)
-        comparison = mcdrop.compare(
-            {"first": drawn.first, "second": drawn.second},
-            labels,
-            task="classification",
-            metrics=_defined(drawn, labels),
-            num_resamples=resamples,
-            seed=replica,
-        )
-        count(tally, "classes", comparison, truths, size, expected, world)
+def _ends(estimate):
+    return estimate.low, estimate.high
 
 
-def _defined(drawn, labels):
-    """Returns the metrics that these data allow: without an error nothing is to be detected."""
-    sides = (drawn.first, drawn.second)
-    if any((side.argmax(axis=1) != labels).any() for side in sides):
-        return list(CLASS_METRICS)
-    return [name for name in CLASS_METRICS if not name.startswith("error_detection")]
-
-
-def of_dense(tally, replica, size, resamples):
-    """Images, whose pixels are not independent."""
-    for world in dense.WORLDS:
-        truths = _dense_truth(world)
-        generator = np.random.default_rng([size, dense.WORLDS.index(world), replica])
-        true, *models = dense.draw(world, size, generator)
-        labels = dense.labels_of(true, generator)
-        comparison = _dense_comparison(models, labels, resamples)
-        count(tally, "dense", comparison, truths, size, size, world)
-
-
-@cache
-def _dense_truth(world):
-    generator = np.random.default_rng([6, dense.WORLDS.index(world)])
-    true, *models = dense.draw(world, DENSE_POPULATION, generator)
-    whole = _dense_comparison(models, dense.labels_of(true, generator), 0)
-    return {m.name: [e.value for e in m.estimates.values()] for m in whole.metrics}
-
-
-def _dense_comparison(models, labels, resamples):
+def _compared(models, y, task, metrics, num_resamples=RESAMPLES, seed=0):
     return mcdrop.compare(
         {"first": models[0], "second": models[1]},
-        labels,
-        task="classification",
-        metrics=list(DENSE_METRICS),
-        num_resamples=resamples,
-    )
+        y,
+        task=task,
+        metrics=list(metrics),
+        num_resamples=num_resamples,
+        seed=seed,
+    ).metrics
 
 
-def of_regression(tally, replica, size, resamples):
+def _values(metrics):
+    return {each.name: tuple(e.value for e in each.estimates.values()) for each in metrics}
+
+
+def flattened(truths):
+    """Returns true values by the names of what is printed, from (first, second) by score."""
+    differences = {DIFFERENCE + name: second - first for name, (first, second) in truths.items()}
+    return {name: first for name, (first, _) in truths.items()} | differences
+
+
+def _of_each_class(models, labels, *, with_intervals=True):
+    """Returns the scores of each class under the first of two models."""
+    targets = Targets("classification", labels, models[0].shape[-1], LEVEL)
+    first, second = (of_array(p, targets, "").forecast for p in models)
+    return class_scores(first, second, Passes(), LEVEL, with_intervals=with_intervals)
+
+
+def _by_class(scores, names):
+    return {
+        f"{name} of class {each.label}": getattr(each, name) for each in scores for name in names
+    }
+
+
+def _of_classes(world, size, expected, replica):
+    """Two classifiers, the first with `expected` errors among `size` examples."""
+    seed = [size, int(10 * expected), classes.WORLDS.index(world), replica]
+    generator = np.random.default_rng(seed)
+    drawn = classes.draw(world, size, expected, size, generator)
+    labels, models = classes.labels_of(drawn.truth, generator), (drawn.first, drawn.second)
+    metrics = CLASS_METRICS
+    if all((side.argmax(axis=1) == labels).all() for side in models):  # nothing to be detected
+        metrics = [name for name in metrics if not name.startswith("error_detection")]
+    found = _printed(_compared(models, labels, "classification", metrics, seed=replica))
+    names = ("precision", "recall", "f1", "predictive_entropy")
+    by_class = _by_class(_of_each_class(models, labels), names)
+    return found | {name: _ends(each) for name, each in by_class.items()}
+
+
+def _class_truths(world, size, expected):
+    return truth.population(world, expected, size)
+
+
+_DENSE_CLASS_NAMES = ("precision", "recall", "f1", "intersection_over_union", "predictive_entropy")
+
+
+def _of_dense(world, size, _, replica):
+    """Images, whose pixels are not independent."""
+    generator = np.random.default_rng([size, dense.WORLDS.index(world), replica])
+    true, *models = dense.draw(world, size, generator)
+    labels = dense.labels_of(true, generator)
+    found = _printed(_compared(models, labels, "classification", DENSE_METRICS, seed=replica))
+    by_class = _by_class(_of_each_class(models, labels), _DENSE_CLASS_NAMES)
+    return found | {name: _ends(each) for name, each in by_class.items()}
+
+
+def _dense_truths(world, *_):
+    generator = np.random.default_rng([6, dense.WORLDS.index(world)])
+    true, *models = dense.draw(world, DENSE_POPULATION, generator)
+    labels = dense.labels_of(true, generator)
+    whole = _compared(models, labels, "classification", DENSE_METRICS, 0)
+    by_class = _by_class(_of_each_class(models, labels, with_intervals=False), _DENSE_CLASS_NAMES)
+    return _values(whole) | {name: (each.value, np.nan) for name, each in by_class.items()}
+
+
+def _of_regression(world, size, _, replica):
     """Residuals of several shapes."""
-    for world in regression.WORLDS:
-        truths = _regression_truth(world)
-        generator = np.random.default_rng([size, regression.WORLDS.index(world), replica])
-        comparison = _regression_comparison(*regression.draw(world, size, generator), resamples)
-        count(tally, "regression", comparison, truths, size, size, world)
+    generator = np.random.default_rng([size, regression.WORLDS.index(world), replica])
+    target, *sides = regression.draw(world, size, generator)
+    models = list(zip(*sides, strict=True))
+    return _printed(_compared(models, target, "gaussian", REGRESSION_METRICS, seed=replica))
 
 
-@cache
-def _regression_truth(world):
+def _regression_truths(world, *_):
     generator = np.random.default_rng(8)
-    target, means, variances = regression.draw(world, REGRESSION_POPULATION, generator)
-    whole = _regression_comparison(target, means, variances, 0)
-    truths = {m.name: [e.value for e in m.estimates.values()] for m in whole.metrics}
+    target, *sides = regression.draw(world, REGRESSION_POPULATION, generator)
+    models = list(zip(*sides, strict=True))
+    found = _values(_compared(models, target, "gaussian", REGRESSION_METRICS, 0))
     # Squares of heavy tails converge slowly: their means are known.
     scale = np.exp(2 * 0.4**2)
     squares = np.array([regression.SQUARES[world], regression.SQUARES[world] + 0.09])
-    truths["root_mean_squared_error"] = list(np.sqrt(squares * scale))
+    found["root_mean_squared_error"] = tuple(np.sqrt(squares * scale))
     log_scale = 0.5 * np.log(2 * np.pi) + np.array([0.0, np.log(1.3)])
-    truths["log_likelihood"] = list(-log_scale - squares / np.array([2.0, 2.0 * 1.69]))
-    return truths
+    found["log_likelihood"] = tuple(-log_scale - squares / np.array([2.0, 2.0 * 1.69]))
+    return found
 
 
-def _regression_comparison(target, means, variances, resamples):
-    return mcdrop.compare(
-        {"first": (means[0], variances[0]), "second": (means[1], variances[1])},
-        target,
-        task="gaussian",
-        metrics=list(REGRESSION_METRICS),
-        num_resamples=resamples,
-    )
+def _of_detection(world, known, foreign, replica):
+    """Few foreign examples among known ones, told apart by two uncertainties."""
+    foreign = int(foreign)
+    generator = np.random.default_rng([foreign, detection.WORLDS.index(world), replica])
+    inside = detection.draw(world, known, generator, foreign=False)
+    outside = detection.draw(world, foreign, generator, foreign=True)
+    sources = {
+        name: without_passes(which_data(*pair))
+        for name, *pair in zip(("first", "second"), inside, outside, strict=True)
+    }
+    settings = {"level": LEVEL, "num_resamples": RESAMPLES, "seed": replica}
+    return _printed(compare_measures(sources, DATA_MEASURES, reference="first", **settings)[0])
 
 
-def of_detection(tally, replica, foreign, known=detection.NUM_KNOWN):
-    """Few foreign examples among known ones, told apart by an uncertainty."""
-    for world in detection.WORLDS:
-        area, rate = detection.truth(world)
-        generator = np.random.default_rng([foreign, detection.WORLDS.index(world), replica])
-        inside = detection.draw(world, known, generator, foreign=False)[0]
-        outside = detection.draw(world, foreign, generator, foreign=True)[0]
-        score, positive = np.concatenate([inside, outside]), np.arange(known + foreign) >= known
-        cell = (known, foreign, world)
-        found = intervals.auroc(score, positive)
-        tally.add(("detection", "auroc", *cell), found.low, found.high, area)
-        found = intervals.false_positive_rate(inside, outside)
-        tally.add(("detection", "fpr95", *cell), found.low, found.high, rate)
+def _of_seeds(world, size, _, replica):
+    """A score of a few seeds, or a difference of two that are paired by seed."""
+    generator = np.random.default_rng([size, seeds.WORLDS.index(world), replica])
+    found = over_seeds(pd.Series(seeds.draw(world, size, generator)), LEVEL)[1]
+    return {"mean over seeds": _ends(found)}
 
 
-def of_class_shares(tally, replica, size, expected, worlds=classes.WORLDS):
-    """Recall and precision of single classes, the rarest led by one example in 32."""
-    for world in worlds:
-        parameter = classes.solve(world, expected / size)
-        truths = truth.population(world, parameter, size)
-        generator = np.random.default_rng([9, size, classes.WORLDS.index(world), replica])
-        drawn = classes.draw(world, size, parameter, generator)
-        labels = classes.labels_of(drawn.truth, generator)
-        tops = drawn.first.argmax(axis=1), drawn.second.argmax(axis=1)
-        for c in range(5):
-            held, called = labels == c, [top == c for top in tops]
-            hits = [found & held for found in called]
-            cell = (size, expected, world)
-            found = intervals.share(int(hits[0].sum()), int(held.sum()))
-            key = ("class-wise", f"recall of class {c}", *cell)
-            tally.add(key, found.low, found.high, truths[f"recall {c}"][0])
-            found = intervals.share(int(hits[0].sum()), int(called[0].sum()))
-            key = ("class-wise", f"precision of class {c}", *cell)
-            tally.add(key, found.low, found.high, truths[f"precision {c}"][0])
-            found = intervals.share_difference((hits[0], called[0]), (hits[1], called[1]))
-            key = ("class-wise", f"difference of precision of class {c}", *cell)
-            tally.add(key, found.low, found.high, truths[f"precision {c}"][2])
+KINDS = {
+    "classes": Kind(classes.WORLDS, _of_classes, _class_truths),
+    "dense": Kind(dense.WORLDS, _of_dense, _dense_truths),
+    "regression": Kind(regression.WORLDS, _of_regression, _regression_truths),
+    "detection": Kind(detection.WORLDS, _of_detection, detection.truths),
+    "seeds": Kind(
+        seeds.WORLDS, _of_seeds, lambda world, *_: {"mean over seeds": (seeds.MEANS[world], np.nan)}
+    ),
+}

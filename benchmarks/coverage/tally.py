@@ -60,6 +60,14 @@ def write(path, rows):
         writer.writerows(rows)
 
 
+def is_short(row, goal=0.93):
+    """Returns whether a cell, or its worst world, is below the goal by two standard errors."""
+    named = dict(zip(COLUMNS, row, strict=True))
+    given = float(named["given"]) * int(named["replicas"])
+    error = np.sqrt(goal * (1.0 - goal) / given) if given else np.inf
+    return bool(named["coverage"]) and float(named["coverage"]) < goal - 2.0 * error
+
+
 def to_markdown(rows, kind):
     """Returns a table: scores down, expected numbers across, one for each number of examples."""
     mine = [row for row in rows if row[0] == kind]

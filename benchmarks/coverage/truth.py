@@ -1,39 +1,39 @@
 """What a score would be with infinitely many examples: labels integrated out."""
 
-from functools import cache
-
 import numpy as np
 
 from benchmarks.coverage import classes
 from mcdrop.weighted import calibration, ranking
 
 LEAST_POPULATION = 10_000
+CLASS_POPULATION = 200_000
 COVERAGE = 0.8
 RISK = 0.01
 TRUE_POSITIVE_RATE = 0.95
 
 
-@cache
-def population(world, parameter, size):
-    """Returns the true scores of both models and of their difference, {name: (3,)}.
+def population(world, expected, size):
+    """Returns the true scores of both models, {name: (first, second)}.
 
     They come from 20 times as many examples as the data sets hold, stratified and with every
-    label they may have, so that their own error hardly counts.
+    label they may have, so that their own error hardly counts. Scores of classes come from
+    more, as some classes are rare.
     """
+
+    def drawn_of(num_examples):
+        generator = np.random.default_rng(7)
+        return classes.draw(world, num_examples, expected, size, generator, stratified=True)
+
     num_examples = max(LEAST_POPULATION, 20 * size)
-    drawn = classes.draw(world, num_examples, parameter, np.random.default_rng(7), stratified=True)
+    drawn = drawn_of(num_examples)
     # Of the eight classes that share the rest evenly one stands for all.
     ranked = np.argsort(-drawn.truth, axis=1, kind="stable")[:, :3]
     weights = np.take_along_axis(drawn.truth, ranked, axis=1) * [1.0, 1.0, 8.0]
     rows = np.repeat(np.arange(num_examples), 3)
-    sides = [
-        scores(p, rows, ranked.ravel(), weights.ravel()) | class_scores(p, drawn.truth)
-        for p in (drawn.first, drawn.second)
-    ]
-    return {
-        name: np.array([sides[0][name], sides[1][name], sides[0][name] - sides[1][name]])
-        for name in sides[0]
-    }
+    found = [scores(p, rows, ranked.ravel(), weights.ravel()) for p in (drawn.first, drawn.second)]
+    drawn = drawn_of(CLASS_POPULATION)
+    by_class = [class_scores(p, drawn.truth) for p in (drawn.first, drawn.second)]
+    return {name: (side[0][name], side[1][name]) for side in (found, by_class) for name in side[0]}
 
 
 def scores(table, rows, labels, weights):
@@ -88,14 +88,22 @@ def scores(table, rows, labels, weights):
 
 
 def class_scores(table, truth):
-    """Returns top-5 accuracy, and scores of the classes 0 (frequent) to 4 (rare)."""
+    """Returns top-5 accuracy, scores of each class, and their means."""
     predicted = table.argmax(axis=1)
     top = np.argsort(-table, axis=1, kind="stable")[:, :5]
     found = {"top_k_accuracy": np.take_along_axis(truth, top, axis=1).sum(axis=1).mean()}
-    for c in range(5):
-        hit = truth[predicted == c, c].sum()
-        called, held = (predicted == c).sum(), truth[:, c].sum()
-        found[f"recall {c}"] = float(hit / held)
-        found[f"precision {c}"] = float(hit / called)
-        found[f"f1 {c}"] = float(2 * hit / (held + called))
+    hits = np.bincount(predicted, truth[np.arange(len(table)), predicted], table.shape[1])
+    called, held = np.bincount(predicted, minlength=table.shape[1]), truth.sum(axis=0)
+    entropy = -(table * np.log(np.maximum(table, 1e-300))).sum(axis=1)
+    ratios = {
+        "precision": (hits, called),
+        "recall": (hits, held),
+        "f1": (2 * hits, held + called),
+        "predictive_entropy": (entropy @ truth, held),
+    }
+    for name, (part, whole) in ratios.items():
+        with np.errstate(invalid="ignore"):
+            of_classes = part / whole
+        found[f"macro_{name}"] = np.nan_to_num(of_classes).mean()
+        found |= {f"{name} of class {c}": float(value) for c, value in enumerate(of_classes)}
     return found

@@ -69,6 +69,18 @@ _WORDS |= dict.fromkeys(("positives", "errors"), "other examples")
 _DETECTION = tuple(each for each in CLASS_MEASURES if each.name.startswith(_OF_ERRORS))
 
 
+def _of_data(measure: Measure[ClassForecast]) -> Measure[ClassForecast]:
+    return replace(
+        measure,
+        name=measure.name.replace(_OF_ERRORS, _OF_DATA),
+        title=measure.title.replace("Error detection", "Out-of-distribution"),
+    )
+
+
+DATA_MEASURES = tuple(_of_data(each) for each in _DETECTION)
+"""The measures of error detection, of which data an example is from in place of errors."""
+
+
 def uncertainties(prediction: Prediction) -> tuple[Uncertainty, ...]:
     """Returns the uncertainties that a prediction has."""
     if prediction.task in CLASS_TASKS:
@@ -166,8 +178,7 @@ def data_detection(evaluation: Evaluation, other: Prediction) -> DataDetection:
         "num_resamples": evaluation.num_resamples,
         "seed": evaluation.seed,
     }
-    measures = tuple(_of_data(each) for each in _DETECTION)
-    metrics, *_ = compare_measures(sources, measures, reference=plain, **settings)
+    metrics, *_ = compare_measures(sources, DATA_MEASURES, reference=plain, **settings)
     confidences: dict[str, tuple[Estimate, Estimate]] = {}
     if known.task in CLASS_TASKS:
         found = [
@@ -258,12 +269,12 @@ def _of_both(pair: tuple[Source, Source], read: Read, scores: tuple[Array, Array
         for (share, first), (_, second) in zip(*(s.halves() for s in pair), strict=True):
             parts = read(first), read(second)
             if parts[0] is not None and parts[1] is not None:
-                yield share, _which_data(parts[0], parts[1])
+                yield share, which_data(parts[0], parts[1])
 
-    return Source(_which_data(*scores), halves, pair[0].num_groups, pair[0].passes)
+    return Source(which_data(*scores), halves, pair[0].num_groups, pair[0].passes)
 
 
-def _which_data(known: Array, other: Array) -> ClassForecast:
+def which_data(known: Array, other: Array) -> ClassForecast:
     """Returns a forecast that takes every example for known, with its uncertainty."""
     labels = np.repeat([0, 1], [known.size, other.size])
     sure = np.ones(labels.size)
@@ -281,14 +292,6 @@ def _which_data(known: Array, other: Array) -> ClassForecast:
         units=Units(labels.size),
         dense=False,
         columns=columns,
-    )
-
-
-def _of_data(measure: Measure[ClassForecast]) -> Measure[ClassForecast]:
-    return replace(
-        measure,
-        name=measure.name.replace(_OF_ERRORS, _OF_DATA),
-        title=measure.title.replace("Error detection", "Out-of-distribution"),
     )
 
 

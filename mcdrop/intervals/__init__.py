@@ -35,7 +35,6 @@ from mcdrop.intervals.resampled import reflected as reflected
 from mcdrop.intervals.shares import paired_share_difference as paired_share_difference
 from mcdrop.intervals.shares import recovered_difference as recovered_difference
 from mcdrop.intervals.shares import share as share
-from mcdrop.intervals.shares import share_difference as share_difference
 from mcdrop.intervals.thresholds import coverage_scan as coverage_scan
 from mcdrop.intervals.thresholds import false_positive_rate as false_positive_rate
 from mcdrop.intervals.thresholds import risk_difference as risk_difference

@@ -82,65 +82,16 @@ def paired_share_difference(
     return Interval((gap - half) / count, (gap + half) / count).within(DIFFERENCE)
 
 
-SHRINKAGE = 4.0
-"""Examples as many as which halve the correlation of two shares."""
-
-
-def share_difference(
-    first: tuple[Flags, Flags], second: tuple[Flags, Flags], level: float = 0.95
-) -> Interval:
-    """Returns the interval of the difference of two shares with denominators of their own.
-
-    For precisions of one class under two models, say: each divides by the examples that it
-    calls. Both exact intervals are combined by the method of variance estimates recovery;
-    the correlation comes from the residuals of the examples that both call.
-
-    Args:
-        first: Which examples succeed and which count, shape (n,) each; successes all count.
-        second: The same of the other share.
-        level: Confidence level, within (0, 1).
-
-    Returns:
-        The interval of first minus second, within [-1, 1].
-
-    References:
-        Zou & Donner (2008), doi:10.1002/sim.3095. Zou (2007), doi:10.1037/1082-989X.12.4.399,
-        for correlated estimates.
-
-    Example:
-        >>> called = np.ones(4, bool)
-        >>> found = share_difference((called, called), (~called, called))
-        >>> round(found.low, 3), found.high
-        (0.148, 1.0)
-    """
-    (hit_a, called_a), (hit_b, called_b) = first, second
-    counts = int(called_a.sum()), int(called_b.sum())
-    if not all(counts):
-        return absent("nothing to count")
-    hits = int(hit_a.sum()), int(hit_b.sum())
-    p, q = hits[0] / counts[0], hits[1] / counts[1]
-    a, b = share(hits[0], counts[0], level), share(hits[1], counts[1], level)
-    x, y = hit_a - p * called_a, hit_b - q * called_b
-    norm = float(np.sqrt(np.square(x).sum() * np.square(y).sum()))
-    correlation = float((x * y).sum()) / norm if norm > 0 else 0.0
-    # Of a handful the residuals agree by chance: 1 of 1 says nothing of the next.
-    correlation *= min(counts) / (min(counts) + SHRINKAGE)
-    return recovered_difference((p, a), (q, b), correlation=correlation).within(DIFFERENCE)
-
-
-def recovered_difference(
-    first: tuple[float, Interval], second: tuple[float, Interval], *, correlation: float = 0.0
-) -> Interval:
+def recovered_difference(first: tuple[float, Interval], second: tuple[float, Interval]) -> Interval:
     """Returns the interval of a difference from the interval of either value.
 
     The method of variance estimates recovery: the distance from a value to the end of its
-    interval stands for its standard error there. Without the correlation it is too long for
-    values of the same examples, which mostly rise and fall together.
+    interval stands for its standard error there. The two count as independent: of values of the
+    same examples, which mostly rise and fall together, it is too long.
 
     Args:
         first: A value and its interval.
         second: The same of what is subtracted.
-        correlation: Of the two values over data sets, within [-1, 1].
 
     References:
         Zou & Donner (2008), doi:10.1002/sim.3095.
@@ -152,8 +103,5 @@ def recovered_difference(
     """
     (p, a), (q, b) = first, second
 
-    def reach(left: float, right: float) -> float:
-        return float(np.sqrt(max(left**2 + right**2 - 2 * correlation * left * right, 0.0)))
-
-    low = p - q - reach(p - a.low, b.high - q)
-    return Interval(low, p - q + reach(a.high - p, q - b.low))
+    low = p - q - float(np.hypot(p - a.low, b.high - q))
+    return Interval(low, p - q + float(np.hypot(a.high - p, q - b.low)))

@@ -5,7 +5,8 @@ from collections import defaultdict
 import numpy as np
 import pytest
 
-from benchmarks.coverage import simulate, tally
+from benchmarks.coverage import runs, tally
+from benchmarks.coverage.simulate import KINDS, flattened
 
 WORLDS = ("smooth-over", "twopoint", "heavy", "ties")
 LEAST = 0.93
@@ -15,19 +16,32 @@ REPLICAS = 12
 @pytest.mark.parametrize("expected", [2.0, 10.0])
 def test_printed_intervals_hold_what_they_promise_with_few_errors(expected):
     # Intervals of one score in all worlds count together: 48 of them, 4 standard errors.
-    counted = tally.Tally()
-    for replica in range(REPLICAS):
-        simulate.of_classes(counted, replica, 200, expected, 100, worlds=WORLDS)
-    hits = defaultdict(list)
-    for (_, score, *_), found in counted.held.items():
-        hits[score] += [held for defined, held in found if defined]
+    kind, hits = KINDS["classes"], defaultdict(list)
+    for world in WORLDS:
+        truths = flattened(kind.truths(world, 200, expected))
+        for replica in range(REPLICAS):
+            for score, (low, high) in kind.ask(world, 200, expected, replica).items():
+                if not np.isnan(low):
+                    hits[score].append(low <= truths[score] <= high)
     assert {"accuracy", "error_detection_auroc", "area_under_risk_coverage"} <= set(hits)
     short = {
         score: np.mean(found)
         for score, found in hits.items()
-        if found and np.mean(found) < LEAST - 4 * np.sqrt(LEAST * (1 - LEAST) / len(found))
+        if np.mean(found) < LEAST - 4 * np.sqrt(LEAST * (1 - LEAST) / len(found))
     }
     assert not short
+
+
+def test_a_simulation_goes_on_where_it_was_killed(tmp_path):
+    cell = runs.Cell("seeds", 3, 0.0)
+    runs.simulate([cell], tmp_path, 3, until=np.inf)
+    whole = cell.path(tmp_path).read_text()
+    cell.path(tmp_path).write_text(whole[:-20])
+    runs.simulate([cell], tmp_path, 3, until=np.inf)
+    assert cell.path(tmp_path).read_text() == whole
+    assert len(list(runs.intervals(cell, tmp_path))) == 3 * len(KINDS["seeds"].worlds)
+    runs.simulate([cell], tmp_path, 9, until=-np.inf)
+    assert cell.path(tmp_path).read_text() == whole
 
 
 def test_a_tally_counts_hits_of_the_intervals_that_are_there():

@@ -13,12 +13,7 @@ def test_a_share_has_the_limits_of_clopper_and_pearson(successes, count):
 
 
 def test_nothing_to_count_is_said():
-    empty = np.zeros(3, bool)
-    for found in (
-        intervals.share(0, 0),
-        intervals.paired_share_difference(0, 0, 0),
-        intervals.share_difference((empty, empty), (empty, ~empty)),
-    ):
+    for found in (intervals.share(0, 0), intervals.paired_share_difference(0, 0, 0)):
         assert np.isnan([found.low, found.high]).all()
         assert found.reason == "nothing to count"
 
@@ -45,17 +40,6 @@ def test_a_paired_difference_covers_by_enumeration(count, both, split):
     assert exact_coverage(count, both * split, both * (1 - split)) > 0.934
 
 
-def test_a_share_difference_of_equal_calls_pairs_what_both_call():
-    called = np.arange(100) < 60
-    hits = called & (np.arange(100) % 10 > 0)
-    same = intervals.share_difference((hits, called), (hits, called))
-    assert same.low == pytest.approx(-same.high)
-    apart = intervals.share_difference((hits, called), (called & (np.arange(100) > 2), called))
-    first, second = intervals.share(54, 60), intervals.share(57, 60)
-    for found in (same, apart):
-        assert found.high - found.low < (first.high - first.low) + (second.high - second.low)
-
-
 def test_the_exact_interval_of_a_share_differs_from_the_bootstraps_where_errors_are_few():
     # With one error of 200 the percentile bootstrap ends at 0.985, with none at 1.0.
     lows = [intervals.share(200 - errors, 200).low for errors in range(6)]
@@ -67,13 +51,3 @@ def test_a_difference_recovered_from_two_intervals_is_that_of_their_errors():
     half = intervals.Interval(0.4, 0.6)
     apart = intervals.recovered_difference((0.5, half), (0.5, half))
     assert apart.high == pytest.approx(0.1 * np.sqrt(2))
-    together = intervals.recovered_difference((0.5, half), (0.5, half), correlation=1.0)
-    assert together.high == pytest.approx(0.0)
-
-
-def test_the_few_calls_of_a_rare_class_do_not_make_two_precisions_agree():
-    # Both call the same 3 examples and are right on 2: the next example may part them.
-    called, hit = np.arange(50) < 3, np.arange(50) < 2
-    found = intervals.share_difference((hit, called), (hit, called))
-    assert found.low < -0.2
-    assert found.high > 0.2
