@@ -36,6 +36,7 @@ types: .venv/.installed ## check the types
 
 docs: .venv/.installed-docs ## build the documentation into site/
 	$(BIN)/mkdocs build --strict --config-file .mkdocs.yml
+	$(BIN)/mcdrop demo --output site/example --force --quiet
 
 notebooks: .venv/.installed-notebooks ## run the notebooks in examples/ from top to bottom
 	$(BIN)/python examples/run.py

@@ -222,7 +222,13 @@ def test_the_site_builds_without_a_warning_and_loads_nothing_from_elsewhere(tmp_
     assert len(pages) > 20
     for page in pages:
         embedded = Embedded()
-        embedded.feed(page.read_text(encoding="utf-8"))
+        text = page.read_text(encoding="utf-8")
+        embedded.feed(text)
         assert [address for address in embedded.addresses if "//" in address] == []
+        assert not re.search(
+            r"arithmatex|\$\$|\\\\(?:frac|sum|log)", page.read_text(encoding="utf-8")
+        )
+    assert (tmp_path / "search" / "search_index.js").is_file()  # for pages opened from disk
+    assert "<math" in (tmp_path / "metrics.html").read_text(encoding="utf-8")
     for sheet in tmp_path.rglob("*.css"):
         assert not re.search(r"(?:url\(|@import)\s*[\"']?(?:https?:)?//", sheet.read_text())
