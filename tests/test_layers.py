@@ -50,7 +50,10 @@ LAYERS = {
     "loading": (("loading", "loading.*"), ("base", "training")),
     "study": (
         ("study", "study.*"),
-        ("base", "intervals", "metrics", "prediction", "engine", "predictor"),
+        (
+            *("base", "intervals", "metrics", "prediction", "evaluation"),
+            *("engine", "predictor", "training", "loading"),
+        ),
     ),
     "demo": (("demo",), ("loading",)),
     "cli": (

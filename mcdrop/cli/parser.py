@@ -9,8 +9,8 @@ import mcdrop
 from mcdrop.cli import options as opt
 from mcdrop.cli.grammar import Parser
 from mcdrop.cli.requirements import requirement
+from mcdrop.study.catalog import STUDIES
 
-STUDIES = ("rate", "placement", "kind")
 SHELLS = ("bash", "zsh", "fish", "tcsh", "powershell")
 
 _DESCRIPTION = """\
@@ -232,7 +232,10 @@ def _add_study(commands: Any) -> None:
         "train small networks with and without dropout over several seeds, and answer a question",
         "mcdrop study rate --data digits --seeds 5 --output study",
     )
-    parser.add_argument("name", metavar="NAME", choices=STUDIES, help=", ".join(STUDIES))
+    width = max(map(len, STUDIES)) + 2
+    questions = "\n".join(f"  {name:<{width}}{question}" for name, question in STUDIES.items())
+    parser.epilog = f"studies, each with what it asks:\n{questions}\n\n{parser.epilog}"
+    parser.add_argument("name", metavar="NAME", choices=tuple(STUDIES), help="one of those below")
     opt.add(
         parser,
         "--output",
@@ -252,6 +255,7 @@ def _add_study(commands: Any) -> None:
     opt.add(parser, "--seeds", type=opt.at_least(1), default=5, help="runs of each setting")
     opt.add(parser, "--epochs", type=opt.at_least(1), default=20, help="passes over the data")
     opt.add(parser, "--train-size", type=opt.at_least(2), help="train on so many examples only")
+    opt.add(parser, "--test-size", type=opt.at_least(2), help="test on so many examples only")
     opt.add(parser, "--samples", type=opt.at_least(2), default=50, help="Monte Carlo passes")
     opt.add(parser, "--resume", action="store_true", help="go on with the study in the folder")
     opt.add_json(parser)

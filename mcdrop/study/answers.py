@@ -2,89 +2,103 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from mcdrop.study.paired import MINIMUM_SEEDS
+from mcdrop.study.plan import POINTS, Plan, Score
 
-POINTS = 100.0
-
-
-@dataclass(frozen=True)
-class Quantity:
-    """A score as sentences speak of it.
-
-    Attributes:
-        title: Name for a reader.
-        unit: Unit behind a difference.
-        scale: Factor from the score to that unit.
-        digits: Decimals.
-    """
-
-    title: str
-    unit: str
-    scale: float
-    digits: int
-
-
-QUANTITIES: Mapping[str, Quantity] = {
-    "test_accuracy": Quantity("Test accuracy", "points", POINTS, 2),
-    "gap": Quantity("Gap, training less test accuracy", "points", POINTS, 2),
-    "test_loss": Quantity("Test loss", "nats", 1.0, 4),
-    "train_loss": Quantity("Training loss, dropout off", "nats", 1.0, 4),
-    "epochs_to_lowest_test_loss": Quantity("Epochs to the lowest test loss", "epochs", 1.0, 1),
-    "expected_calibration_error_deterministic": Quantity(
+TRAINED: Mapping[str, Score] = {
+    "test_accuracy": Score("Test accuracy", "points", POINTS, 2),
+    "gap": Score("Gap, training less test accuracy", "points", POINTS, 2),
+    "test_loss": Score("Test loss", "nats"),
+    "train_loss": Score("Training loss, dropout off", "nats"),
+    "epochs_to_lowest_validation_loss": Score(
+        "Epochs to the lowest validation loss", "epochs", digits=1
+    ),
+    "test_loss_stopped_early": Score("Test loss at that epoch", "nats"),
+    "test_accuracy_stopped_early": Score("Test accuracy at that epoch", "points", POINTS, 2),
+    "negative_log_likelihood_monte_carlo": Score("Test loss, Monte Carlo", "nats"),
+    "brier_score_deterministic": Score("Brier score, deterministic"),
+    "brier_score_monte_carlo": Score("Brier score, Monte Carlo"),
+    "expected_calibration_error_deterministic": Score(
         "Calibration error, deterministic", "points", POINTS, 2
     ),
-    "expected_calibration_error_monte_carlo": Quantity(
+    "expected_calibration_error_monte_carlo": Score(
         "Calibration error, Monte Carlo", "points", POINTS, 2
     ),
-    "brier_score_deterministic": Quantity("Brier score, deterministic", "", 1.0, 4),
-    "brier_score_monte_carlo": Quantity("Brier score, Monte Carlo", "", 1.0, 4),
-    "negative_log_likelihood_monte_carlo": Quantity("Test loss, Monte Carlo", "nats", 1.0, 4),
 }
-"""The scores that the page and the sentences show, in their order."""
+"""The scores of a study that trains classifiers, in the order of its page."""
 
-_SPOKEN = ("test_accuracy", "gap", "test_loss", "epochs_to_lowest_test_loss")
+SPOKEN = ("test_accuracy", "gap", "test_loss", "epochs_to_lowest_validation_loss")
+DRAWN = ("test_loss", "train_loss", "test_accuracy", "gap")
 
 
-def answer(summary: pd.DataFrame, setting: str, reference: str) -> str:
+def answers(plan: Plan, runs: pd.DataFrame, summary: pd.DataFrame) -> list[str]:
+    """Returns the sentences of a study, that of the headline first.
+
+    Args:
+        plan: The study.
+        runs: Its table.
+        summary: As `summarize` returns it.
+    """
+    if plan.answers is not None:
+        return list(plan.answers(runs, summary))
+    others = [name for name, base in plan.references.items() if name not in (base, plan.headline)]
+    return [answer(plan, summary, setting) for setting in (plan.headline, *others)]
+
+
+def answer(
+    plan: Plan, summary: pd.DataFrame, setting: str, scores: Sequence[str] | None = None
+) -> str:
     """Returns what a setting changes against its reference, one clause a score.
 
     Args:
+        plan: The study.
         summary: As `summarize` returns it.
         setting: Name of the setting.
-        reference: Name of its reference.
+        scores: Columns to speak of; None takes those of the study.
     """
+    reference = plan.references[setting]
     rows = {row["score"]: row for row in summary[summary["setting"] == setting].to_dict("records")}
-    seeds = int(rows["test_accuracy"]["seeds"])
-    clauses = [clause(rows[score], QUANTITIES[score]) for score in _SPOKEN]
+    spoken = [name for name in (plan.spoken if scores is None else scores) if name in rows]
+    seeds = int(rows[spoken[0]]["seeds"])
+    clauses = "; ".join(clause(rows[name], plan.scores[name]) for name in spoken)
     if seeds < MINIMUM_SEEDS:
         few = f"{seeds} seeds are" if seeds > 1 else "A single seed is"
         return (
             f"{few} too few to tell: an interval takes {MINIMUM_SEEDS}. Seen for “{setting}” "
-            f"against “{reference}”: {'; '.join(clauses)}."
+            f"against “{reference}”: {clauses}."
         )
-    return f"“{setting}” against “{reference}”, over {seeds} seeds: {'; '.join(clauses)}."
+    return f"“{setting}” against “{reference}”, over {seeds} seeds: {clauses}."
 
 
-def clause(row: Mapping[Any, Any], quantity: Quantity) -> str:
+def clause(row: Mapping[Any, Any], score: Score) -> str:
     """Returns one difference in words: its sign only where the interval shows it."""
-    name = quantity.title[0].lower() + quantity.title[1:]
+    name = score.title[0].lower() + score.title[1:]
     value, low, high = (
-        row[key] * quantity.scale for key in ("difference", "difference_low", "difference_high")
+        row[key] * score.scale for key in ("difference", "difference_low", "difference_high")
     )
-    unit = f" {quantity.unit}" if quantity.unit else ""
-    amount = f"{value:+.{quantity.digits}f}{unit}"
+    unit = f" {score.unit}" if score.unit else ""
+    amount = f"{value:+.{score.digits}f}{unit}"
     if row["seeds"] < MINIMUM_SEEDS:
         return f"{name} {amount}"
     if not np.isfinite(low):
         return f"{name} {amount} (no interval: {row['reason']})"
-    interval = f"[{low:+.{quantity.digits}f}, {high:+.{quantity.digits}f}]"
+    interval = f"[{low:+.{score.digits}f}, {high:+.{score.digits}f}]"
     if low <= 0.0 <= high:
         return f"{name} {amount} {interval}, no clear difference"
     return f"{name} {'rises' if value > 0 else 'falls'}, {amount} {interval}"
+
+
+def measured(row: Mapping[Any, Any], score: Score) -> str:
+    """Returns a value itself with its interval over seeds, as in "0.54 nats [0.51, 0.57]"."""
+    value, low, high = (row[key] * score.scale for key in ("value", "low", "high"))
+    unit = f" {score.unit}" if score.unit else ""
+    amount = f"{value:.{score.digits}f}{unit}"
+    if not np.isfinite(low):
+        return amount
+    return f"{amount} [{low:.{score.digits}f}, {high:.{score.digits}f}]"

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from mcdrop.study.answers import QUANTITIES
+from mcdrop.study.plan import Plan, short_name
 
 _SIZE = (5.2, 3.4)
 _STYLE = {
@@ -29,25 +29,26 @@ _STYLE = {
 }
 
 
-def curves(runs: pd.DataFrame, settings: list[str], score: str, title: str, *, legend: bool) -> str:
-    """Returns a score over epochs, one line a setting, the mean over seeds, as SVG.
+def curves(plan: Plan, runs: pd.DataFrame, settings: list[str], name: str, *, legend: bool) -> str:
+    """Returns a score over the study's axis, one line a setting, the mean over seeds, as SVG.
 
     Args:
-        runs: One row a run and epoch.
-        settings: The settings to draw, of one network.
-        score: Column of `runs`.
-        title: Label of the axis.
+        plan: The study.
+        runs: Its table.
+        settings: The settings to draw, of one group.
+        name: Column of `runs`.
         legend: Whether to name the lines, beside the axes.
     """
+    score = plan.scores[name]
     chosen = runs[runs["setting"].isin(settings)]
     palette = dict(zip(settings, sns.color_palette("viridis", len(settings)), strict=True))
     with matplotlib.rc_context(_STYLE):
         figure = Figure(_SIZE, layout="constrained")
         axes = figure.subplots()
         sns.lineplot(
-            chosen,
-            x="epoch",
-            y=score,
+            chosen.assign(**{name: chosen[name] * score.scale}),
+            x=plan.axis,
+            y=name,
             hue="setting",
             hue_order=settings,
             palette=palette,
@@ -55,13 +56,17 @@ def curves(runs: pd.DataFrame, settings: list[str], score: str, title: str, *, l
             legend=False,
             ax=axes,
         )
-        axes.set(xlabel="epoch", ylabel=title)
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        unit = f", {score.unit}" if score.unit else ""
+        axes.set(xlabel=plan.axis.replace("_", " "), ylabel=f"{score.title}{unit}")
+        if plan.logarithmic:
+            axes.set_xscale("log")
+        else:
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         if legend:
-            lines = [Line2D([], [], color=palette[name]) for name in settings]
+            lines = [Line2D([], [], color=palette[setting]) for setting in settings]
             figure.legend(
                 lines,
-                [short(name) for name in settings],
+                [short_name(setting) for setting in settings],
                 loc="outside upper center",
                 ncols=4,
                 frameon=False,
@@ -70,28 +75,23 @@ def curves(runs: pd.DataFrame, settings: list[str], score: str, title: str, *, l
         return _svg(figure)
 
 
-def differences(summary: pd.DataFrame, settings: list[str], score: str) -> str:
+def differences(plan: Plan, summary: pd.DataFrame, settings: list[str], name: str) -> str:
     """Returns the differences of settings to their references with their intervals, as SVG."""
-    quantity = QUANTITIES[score]
-    rows = summary[(summary["score"] == score) & summary["setting"].isin(settings)]
+    score = plan.scores[name]
+    rows = summary[(summary["score"] == name) & summary["setting"].isin(settings)]
     with matplotlib.rc_context(_STYLE):
         figure = Figure((_SIZE[0], 0.9 + 0.3 * len(rows)), layout="constrained")
         axes = figure.subplots()
         for place, (_, row) in enumerate(rows.iterrows()):
-            ends = [row[key] * quantity.scale for key in ("difference_low", "difference_high")]
+            ends = [row[key] * score.scale for key in ("difference_low", "difference_high")]
             axes.plot(ends, [place, place], color="#3a6ea5", linewidth=1.4)
-            axes.plot(row["difference"] * quantity.scale, place, "o", color="#3a6ea5", markersize=4)
+            axes.plot(row["difference"] * score.scale, place, "o", color="#3a6ea5", markersize=4)
         axes.axvline(0.0, color="#8a8a8a", linewidth=0.8)
-        axes.set_yticks(range(len(rows)), [short(name) for name in rows["setting"]])
+        axes.set_yticks(range(len(rows)), [short_name(setting) for setting in rows["setting"]])
         axes.invert_yaxis()
-        unit = f", {quantity.unit}" if quantity.unit else ""
-        axes.set_xlabel(f"difference of {quantity.title[0].lower()}{quantity.title[1:]}{unit}")
+        unit = f", {score.unit}" if score.unit else ""
+        axes.set_xlabel(f"difference of {score.title[0].lower()}{score.title[1:]}{unit}")
         return _svg(figure)
-
-
-def short(setting: str) -> str:
-    """Returns the name of a setting without that of its network, which the heading gives."""
-    return setting.split(", ", 1)[-1]
 
 
 def _svg(figure: Any) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -11,93 +12,115 @@ import numpy as np
 import pandas as pd
 
 from mcdrop.study import figures
-from mcdrop.study.answers import QUANTITIES, Quantity, answer
-from mcdrop.study.builtin import Study
+from mcdrop.study.answers import answers
+from mcdrop.study.plan import POINTS, Plan, Score, group_of, short_name
 from mcdrop.study.running import StudyResult
 
-_CURVES = {
-    "test_loss": "test loss, nats",
-    "train_loss": "training loss, dropout off, nats",
-    "test_accuracy": "test accuracy",
-    "gap": "gap, training less test accuracy",
-}
 
+def render(
+    plan: Plan,
+    result: StudyResult,
+    record: Mapping[str, Any],
+    data_name: str,
+    pictures: Mapping[str, bytes] | None = None,
+) -> str:
+    """Returns the page as HTML, everything inline and escaped.
 
-def render(study: Study, result: StudyResult, record: dict[str, Any], data_name: str) -> str:
-    """Returns the page as HTML, everything inline and escaped."""
+    Args:
+        plan: The study.
+        result: What it found.
+        record: What study.json says.
+        data_name: The data as the user named them.
+        pictures: The pictures of the study by name, as PNG.
+    """
     summary = result.summary()
-    networks = _by_network(list(study.settings))
+    shown = [name for name in plan.scores if name in set(summary["score"])]
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("mcdrop.study"), autoescape=True, trim_blocks=True
     )
     return environment.get_template("study.html").render(
-        study=study,
+        plan=plan,
         data_name=data_name,
-        answers=[
-            answer(summary, setting, study.references[setting])
-            for setting in _headline_first(study)
+        answers=answers(plan, result.runs, summary),
+        groups=[
+            _group(plan, result.runs, summary, name, settings, shown)
+            for name, settings in _by_group(plan).items()
         ],
-        networks=[
-            {
-                "name": network,
-                "curves": [
-                    figures.curves(result.runs, settings, score, title, legend=place == 0)
-                    for place, (score, title) in enumerate(_CURVES.items())
-                ],
-                "differences": [
-                    figures.differences(summary, settings, score)
-                    for score in ("test_accuracy", "gap", "test_loss")
-                ],
-                "rows": _rows(summary, settings),
-            }
-            for network, settings in networks.items()
-        ],
-        quantities=[
-            quantity.title for name, quantity in QUANTITIES.items() if name in set(summary.score)
-        ],
+        titles=[_title(plan.scores[name]) for name in shown],
         seeds=int(summary["seeds"].max()),
         level=100 * result.confidence_level,
+        pictures=[
+            {"caption": caption, "png": base64.b64encode(pictures[name]).decode()}
+            for name, caption in plan.pictures.items()
+            if pictures and name in pictures
+        ],
         record=json.dumps(record, indent=2),
     )
 
 
-def _headline_first(study: Study) -> list[str]:
-    """Returns the settings that differ from their reference, the headline's first."""
-    others = [name for name, base in study.references.items() if name not in (base, study.headline)]
-    return [study.headline, *others]
-
-
-def _by_network(settings: list[str]) -> dict[str, list[str]]:
-    """Returns the settings of each network: what stands before the comma of their names."""
+def _by_group(plan: Plan) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
-    for setting in settings:
-        found.setdefault(setting.split(", ")[0], []).append(setting)
+    for setting in plan.settings:
+        found.setdefault(group_of(setting), []).append(setting)
     return found
 
 
-def _rows(summary: pd.DataFrame, settings: list[str]) -> list[dict[str, Any]]:
+def _group(
+    plan: Plan,
+    runs: pd.DataFrame,
+    summary: pd.DataFrame,
+    name: str,
+    settings: list[str],
+    shown: list[str],
+) -> dict[str, Any]:
+    """Returns figures and table of a group of settings."""
+    chosen = summary[summary["setting"].isin(settings)]
+    compared = [setting for setting in settings if plan.references[setting] != setting]
+    known = chosen.dropna(subset=["value"]).groupby("score")["setting"].nunique()
+    return {
+        "name": name,
+        "curves": [
+            figures.curves(plan, runs, settings, score, legend=place == 0)
+            for place, score in enumerate(score for score in plan.drawn if score in known.index)
+        ],
+        "differences": [
+            figures.differences(plan, summary, compared, score)
+            for score in plan.spoken
+            if compared and score in known.index
+        ],
+        "rows": _rows(plan, chosen, settings, shown),
+    }
+
+
+def _rows(
+    plan: Plan, summary: pd.DataFrame, settings: list[str], shown: list[str]
+) -> list[dict[str, Any]]:
     """Returns for each setting its cells: the value, and the difference with its interval."""
-    shown = [name for name in QUANTITIES if name in set(summary["score"])]
     cells = {
-        (row["setting"], row["score"]): _cell(row, QUANTITIES[row["score"]])
+        (row["setting"], row["score"]): _cell(row, plan.scores[row["score"]])
         for row in summary.to_dict("records")
-        if row["score"] in QUANTITIES
+        if row["score"] in plan.scores
     }
     return [
-        {"setting": figures.short(setting), "cells": [cells[setting, name] for name in shown]}
+        {"setting": short_name(setting), "cells": [cells[setting, name] for name in shown]}
         for setting in settings
     ]
 
 
-def _cell(row: Mapping[Any, Any], quantity: Quantity) -> dict[str, str]:
+def _title(score: Score) -> str:
+    unit = "%" if score.scale == POINTS else score.unit
+    return f"{score.title}, {unit}" if unit else score.title
+
+
+def _cell(row: Mapping[Any, Any], score: Score) -> dict[str, str]:
     value, *rest = (
-        row[key] * quantity.scale
+        row[key] * score.scale
         for key in ("value", "difference", "difference_low", "difference_high")
     )
     if not np.isfinite(value):
         return {"value": "–", "difference": ""}
-    text = f"{value:.{quantity.digits}f}"
+    text = f"{value:.{score.digits}f}"
     if not np.isfinite(rest).all():
         return {"value": text, "difference": ""}
-    difference, low, high = (f"{number:+.{quantity.digits}f}" for number in rest)
+    difference, low, high = (f"{number:+.{score.digits}f}" for number in rest)
     return {"value": text, "difference": f"{difference} [{low}, {high}]"}

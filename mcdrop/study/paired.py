@@ -33,21 +33,14 @@ def over_seeds(values: pd.Series, confidence_level: float) -> tuple[float, Inter
     return mean, student(numbers, confidence_level, minimum=MINIMUM_SEEDS)
 
 
-def last_epochs(runs: pd.DataFrame) -> pd.DataFrame:
-    """Returns the last row of every run, with the epoch of its lowest test loss."""
-    best = runs.loc[runs.groupby(["setting", "seed"], sort=False)["test_loss"].idxmin()]
-    last = runs.groupby(["setting", "seed"], sort=False).tail(1)
-    epochs = best.set_index(["setting", "seed"])["epoch"].rename("epochs_to_lowest_test_loss")
-    return last.join(epochs, on=["setting", "seed"])
-
-
 def summarize(
     runs: pd.DataFrame, references: Mapping[str, str], *, confidence_level: float = 0.95
 ) -> pd.DataFrame:
     """Returns every score of every setting and its difference to its reference setting.
 
     Args:
-        runs: One row a run and epoch, as `mcdrop.study.run` makes them.
+        runs: One row a run and step, as `mcdrop.study.run` makes them; the last row of a run
+            is what it came to.
         references: For each setting the one that it is set beside, as the networks of a study
             that trains several are set beside the one without dropout of their own kind.
         confidence_level: Level of the intervals, within (0, 1).
@@ -61,11 +54,11 @@ def summarize(
     Raises:
         DataError: There is no such setting, or its seeds are others than those of a setting.
     """
-    table = last_epochs(runs)
+    table = runs.groupby(["setting", "seed"], sort=False).tail(1)
     by_setting = {
         str(name): part.set_index("seed") for name, part in table.groupby("setting", sort=False)
     }
-    scores = [name for name in table.columns if name not in ("study", "setting", "seed", "epoch")]
+    scores = list(table.columns[4:])  # behind study, setting, seed and the step
     rows = []
     for name, part in by_setting.items():
         if references.get(name) not in by_setting:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -11,12 +11,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mcdrop._checks import as_array, check_count
+from mcdrop._checks import as_array, check_count, check_number
 from mcdrop.errors import DataError
+from mcdrop.files import replaced
 from mcdrop.study.grid import Grid, settings_of
 from mcdrop.study.paired import summarize
-from mcdrop.study.runs import TABLE, RunsFolder, fingerprint
-from mcdrop.study.training import Build, Examples, Schedule, train_and_score
+from mcdrop.study.plan import Found, Job, Plan, Row, Tick
+from mcdrop.study.runs import KIND, TABLE, RunsFolder, fingerprint, open_folder
+from mcdrop.study.training import Build, Examples, Schedule, Sets, Trainer
 
 Progress = Callable[[int, int], None]
 
@@ -29,7 +31,8 @@ class StudyResult:
 
     Attributes:
         name: Name of the study.
-        runs: One row a run and epoch; columns `study`, `setting`, `seed`, `epoch`, then scores.
+        runs: One row a run and step; columns `study`, `setting`, `seed`, the step (`epoch` in most
+            studies), then scores.
         references: For each setting the one that it is set beside.
         confidence_level: Level of the intervals.
     """
@@ -54,6 +57,7 @@ def run(
     epochs: int = 10,
     batch_size: int = 128,
     num_samples: int = 50,
+    validation: Any = None,
     reference: str | Mapping[str, str] | None = None,
     confidence_level: float = 0.95,
     output: str | Path | None = None,
@@ -78,6 +82,8 @@ def run(
         epochs: Passes over the training data, at least 1.
         batch_size: Examples of a step.
         num_samples: Monte Carlo passes of the scores, at least 2.
+        validation: Inputs and labels apart from both. With them the table says at which epoch their
+            loss was lowest, and the test scores of that epoch.
         reference: Setting that the others are set beside, or for each setting its own; None takes
             the first.
         confidence_level: Level of the intervals over seeds, within (0, 1).
@@ -108,47 +114,127 @@ def run(
         [['rate=0.1', 0, 1], ['rate=0.5', 0, 1], ['rate=0.1', 1, 1], ['rate=0.5', 1, 1]]
     """
     settings = settings_of(grid)
-    chosen = _as_seeds(seeds)
+    sets = Sets(
+        as_examples("train", train),
+        as_examples("test", test),
+        None if validation is None else as_examples("validation", validation),
+    )
     schedule = Schedule(
         check_count("epochs", epochs, minimum=1),
         check_count("batch_size", batch_size, minimum=1),
         check_count("num_samples", num_samples, minimum=2),
     )
-    sets = as_examples("train", train), as_examples("test", test)
-    references = _as_references(reference, list(settings))
-    record = {
-        "study": name,
-        "settings": {setting: _plain(arguments) for setting, arguments in settings.items()},
-        "seeds": list(chosen),
-        "references": references,
-        "epochs": schedule.epochs,
-        "batch_size": schedule.batch_size,
-        "num_samples": schedule.num_samples,
-        "data": fingerprint(*sets),
-        "versions": {package: version(package) for package in _PACKAGES},
-    }
-    folder = None if output is None else RunsFolder(Path(output), record, resume=resume)
-    runs = _run_all(build, settings, sets, chosen, schedule, folder, name, progress)
-    if folder is not None:
-        runs.to_parquet(folder.path / TABLE, index=False)
-    return StudyResult(name, runs, references, confidence_level)
+    chosen = _as_seeds(seeds)
+    plan = Plan(
+        name=name,
+        question="",
+        settings=settings,
+        references=_as_references(reference, list(settings)),
+        headline=next(iter(settings)),
+        jobs=grid_jobs(build, settings, sets, chosen, schedule),
+        record=record_of(sets, chosen, schedule),
+        scores={},
+        spoken=(),
+    )
+    return execute(
+        plan,
+        output=output,
+        resume=resume,
+        progress=progress,
+        confidence_level=confidence_level,
+    )
 
 
-def _run_all(
+def grid_jobs(
     build: Build,
-    settings: dict[str, dict[str, Any]],
-    sets: tuple[Examples, Examples],
+    settings: Mapping[str, Mapping[str, Any]],
+    sets: Sets,
     seeds: Sequence[int],
     schedule: Schedule,
-    folder: RunsFolder | None,
-    name: str,
-    progress: Progress | None,
-) -> pd.DataFrame:
-    """Returns the rows of all runs, seed by seed, so that a study cut short is still paired."""
+    *,
+    compile_once: bool = False,
+) -> list[Job]:
+    """Returns the work of a grid of networks times seeds, seed by seed.
+
+    Args:
+        build: Called with the arguments of a setting.
+        settings: Arguments by name of the setting.
+        sets: The data.
+        seeds: The seeds.
+        schedule: How long a network is trained.
+        compile_once: See `Trainer`.
+    """
+    trainers = {
+        setting: Trainer(build, arguments, sets, schedule, compile_once=compile_once)
+        for setting, arguments in settings.items()
+    }
+
+    def job(setting: str, seed: int) -> Job:
+        def work(tick: Tick) -> Found:
+            rows = trainers[setting](seed, tick)
+            return Found([{"setting": setting, "seed": seed, **row} for row in rows])
+
+        return Job((setting,), (seed,), work, schedule.epochs)
+
+    return [job(setting, seed) for seed in seeds for setting in settings]
+
+
+def record_of(sets: Sets, seeds: Sequence[int], schedule: Schedule) -> dict[str, Any]:
+    """Returns for study.json what decides the numbers of a study that trains networks."""
+    counts = {"train": sets.train, "validation": sets.validation, "test": sets.test}
+    return {
+        "seeds": list(seeds),
+        **asdict(schedule),
+        "examples": {name: len(part) for name, part in counts.items() if part is not None},
+        "data": fingerprint(*sets.arrays()),
+    }
+
+
+def execute(
+    plan: Plan,
+    *,
+    output: str | Path | None = None,
+    resume: bool = False,
+    progress: Progress | None = None,
+    confidence_level: float = 0.95,
+) -> StudyResult:
+    """Does the work of a study that is not on disk yet, and returns its table.
+
+    Args:
+        plan: The study.
+        output: Folder of the study; None keeps nothing on disk.
+        resume: Go on with the study in `output`.
+        progress: Called with (steps done, steps in all).
+        confidence_level: Level of the intervals over seeds, within (0, 1).
+
+    Raises:
+        DataError: `output` holds another study, or data or networks do not fit.
+    """
+    check_number("confidence_level", confidence_level, low=0.0, high=1.0, open_ends=True)
+    if output is None:
+        rows = _work(plan, None, progress)
+    else:
+        record = {
+            "study": plan.name,
+            "settings": {name: _plain(given) for name, given in plan.settings.items()},
+            "references": dict(plan.references),
+            **plan.record,
+            "versions": {package: version(package) for package in _PACKAGES},
+        }
+        with open_folder(Path(output), record, resume=resume) as folder:
+            rows = _work(plan, folder, progress)
+            with replaced(Path(output) / TABLE, KIND, force=True) as draft:
+                in_order(plan, rows).to_parquet(draft, index=False)
+    return StudyResult(plan.name, in_order(plan, rows), plan.references, confidence_level)
+
+
+def _work(plan: Plan, folder: RunsFolder | None, progress: Progress | None) -> list[Row]:
+    """Returns the rows of all runs; does those jobs that lack one."""
     finished = set() if folder is None else folder.finished
-    wanted = [(setting, seed) for seed in seeds for setting in settings]
-    total, done = len(wanted) * schedule.epochs, len(finished) * schedule.epochs
-    rows: list[dict[str, Any]] = []
+    waiting = [job for job in plan.jobs if not job.runs <= finished]
+    total = sum(job.ticks for job in plan.jobs)
+    done = total - sum(job.ticks for job in waiting)
+    rows: list[Row] = []
 
     def tick() -> None:
         nonlocal done
@@ -156,25 +242,22 @@ def _run_all(
         if progress is not None:
             progress(done, total)
 
-    for setting, seed in wanted:
-        if (setting, seed) in finished:
-            continue
-        scores = train_and_score(
-            build, settings[setting], *sets, seed=seed, schedule=schedule, on_epoch=tick
-        )
-        found = [{"study": name, "setting": setting, "seed": seed, **row} for row in scores]
-        rows += found
+    for job in waiting:
+        found = job.work(tick)
+        rows += [{"study": plan.name, **row} for row in found.rows]
         if folder is not None:
-            folder.add(found)
-    frame = pd.DataFrame(rows) if folder is None else folder.frame()
-    return _in_order(frame, list(settings))
+            folder.add(plan.name, found)
+    return rows if folder is None else folder.rows
 
 
-def _in_order(frame: pd.DataFrame, settings: list[str]) -> pd.DataFrame:
-    """Returns the rows by seed, setting in the order of the grid, and epoch."""
-    place = frame["setting"].map(settings.index)
-    order = frame.assign(_place=place).sort_values(["seed", "_place", "epoch"], kind="stable")
-    return order.drop(columns="_place").reset_index(drop=True)
+def in_order(plan: Plan, rows: Sequence[Row]) -> pd.DataFrame:
+    """Returns the rows by seed, setting in the order of the plan, and step."""
+    frame = pd.DataFrame(rows)
+    place = frame["setting"].map(list(plan.settings).index)
+    order = frame.assign(_place=place).sort_values(["seed", "_place", plan.axis], kind="stable")
+    keys = ["study", "setting", "seed", plan.axis]
+    scores = [name for name in frame.columns if name not in keys]
+    return order[keys + scores].reset_index(drop=True)
 
 
 def as_examples(name: str, value: Any) -> Examples:
@@ -226,7 +309,7 @@ def _as_references(
     return references
 
 
-def _plain(arguments: dict[str, Any]) -> dict[str, Any]:
+def _plain(arguments: Mapping[str, Any]) -> dict[str, Any]:
     """Returns arguments for study.json; what JSON has no form for as its text."""
     simple = (str, int, float, bool, type(None))
     return {

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,11 +12,12 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from mcdrop import metrics
+from mcdrop.engine.audit import find_leaves
 from mcdrop.errors import DataError, ModelError
 from mcdrop.predictor import MCDropout
+from mcdrop.study.plan import Row, Tick
 
 Build = Callable[..., keras.Model]
-Row = dict[str, float]
 
 _SCORED_EXAMPLES = 10_000
 """Training examples on which the training scores of an epoch are measured: more say no more."""
@@ -37,6 +37,20 @@ class Examples:
         return len(self.y)
 
 
+@dataclass(frozen=True, eq=False)
+class Sets:
+    """The data of a study: what is learned from, what may be chosen by, and what is told."""
+
+    train: Examples
+    test: Examples
+    validation: Examples | None = None
+
+    def arrays(self) -> list[NDArray[Any]]:
+        """Returns everything, for a checksum."""
+        parts = [self.train, self.test, *([self.validation] if self.validation else [])]
+        return [array for part in parts for array in (part.x, part.y)]
+
+
 @dataclass(frozen=True)
 class Schedule:
     """How long and on what a network is trained.
@@ -52,43 +66,92 @@ class Schedule:
     num_samples: int
 
 
-def train_and_score(
-    build: Build,
-    arguments: Mapping[str, Any],
-    train: Examples,
-    test: Examples,
-    *,
-    seed: int,
-    schedule: Schedule,
-    on_epoch: Callable[[], None],
-) -> list[Row]:
-    """Returns one row of scores an epoch; the last one holds those of the trained network too.
+class Trainer:
+    """Trains and scores the networks of one setting, one a seed.
 
     Equal seeds give equal initial weights and an equal order of the data, whatever the
     arguments of `build`.
 
-    Raises:
-        ModelError: `build` returns no compiled Keras model.
+    Args:
+        build: Returns a compiled network.
+        arguments: Those of `build`.
+        sets: The data.
+        schedule: How long.
+        compile_once: Whether what `build` makes differs between seeds in its variables alone, so
+            that one compiled program serves all; compiling it takes longer than a short training.
     """
-    keras.utils.set_random_seed(seed)
-    model = build(**arguments)
-    if not isinstance(model, keras.Model) or not model.compiled:
-        raise ModelError(
-            f"`build` returned {type(model).__name__}, expected a compiled keras.Model: call "
-            "model.compile before returning it."
+
+    def __init__(
+        self,
+        build: Build,
+        arguments: Mapping[str, Any],
+        sets: Sets,
+        schedule: Schedule,
+        *,
+        compile_once: bool = False,
+    ) -> None:
+        self._build = build
+        self._arguments = arguments
+        self._sets = sets
+        self._schedule = schedule
+        self._compile_once = compile_once
+        self._model: keras.Model | None = None
+        self._monte_carlo: MCDropout | None = None
+
+    def model(self, seed: int) -> keras.Model:
+        """Returns the network with the initial weights of a seed.
+
+        Raises:
+            ModelError: `build` returns no compiled Keras model.
+        """
+        keras.utils.set_random_seed(seed)
+        fresh = self._build(**self._arguments)
+        if not isinstance(fresh, keras.Model) or not fresh.compiled:
+            raise ModelError(
+                f"`build` returned {type(fresh).__name__}, expected a compiled keras.Model: call "
+                "model.compile before returning it."
+            )
+        pair_initial_weights(fresh, seed)
+        if not self._compile_once:
+            return fresh
+        fresh.optimizer.build(fresh.trainable_variables)
+        if self._model is None:
+            self._model = fresh
+        for kept, new in (
+            *zip(self._model.variables, fresh.variables, strict=True),
+            *zip(self._model.optimizer.variables, fresh.optimizer.variables, strict=True),
+        ):
+            kept.assign(new)
+        return self._model
+
+    def train(self, model: keras.Model, seed: int, callbacks: Sequence[Any] = ()) -> None:
+        """Trains a network on batches in the order of a seed."""
+        model.fit(
+            _batches(self._sets.train, self._schedule.batch_size, seed),
+            epochs=self._schedule.epochs,
+            verbose=0,
+            shuffle=False,
+            callbacks=list(callbacks),
         )
-    pair_initial_weights(model, seed)
-    scores = _EpochScores(train, test, on_epoch)
-    model.fit(
-        _batches(train, schedule.batch_size, seed),
-        epochs=schedule.epochs,
-        verbose=0,
-        shuffle=False,
-        callbacks=[scores],
-    )
-    scores.rows[-1] |= _final_scores(model, test, schedule.num_samples, seed)
-    keras.backend.clear_session()
-    return scores.rows
+
+    def __call__(self, seed: int, tick: Tick) -> list[Row]:
+        """Returns one row of scores an epoch; the last one holds those of the trained network too.
+
+        Raises:
+            DataError: The output is no class probabilities.
+            ModelError: `build` returns no compiled Keras model.
+        """
+        model = self.model(seed)
+        scores = _EpochScores(self._sets, tick)
+        self.train(model, seed, [scores])
+        if self._monte_carlo is None or not self._compile_once:
+            self._monte_carlo = as_monte_carlo(model)
+        samples = self._schedule.num_samples
+        final = _final_scores(model, self._monte_carlo, self._sets.test, samples, seed)
+        scores.rows[-1] |= final | stopped_early(scores.rows)
+        if not self._compile_once:
+            keras.backend.clear_session()
+        return scores.rows
 
 
 def pair_initial_weights(model: keras.Model, seed: int) -> None:
@@ -108,13 +171,15 @@ def pair_initial_weights(model: keras.Model, seed: int) -> None:
         >>> [bool((a == b).all()) for a, b in zip(plain.get_weights(), dropped.get_weights())]
         [True, True, True, True]
     """
-    ordinal = 0
+    ordinal, seen = 0, set()
     for layer in model._flatten_layers(include_self=False):
         random = [
             (weight, initializer)
-            for weight in layer._trainable_variables
-            if (initializer := _random_initializer(layer, weight.name)) is not None
+            for weight in layer.trainable_variables
+            if id(weight) not in seen  # as a recurrent layer's, which are those of its cell
+            and (initializer := _random_initializer(layer, weight.name)) is not None
         ]
+        seen |= {id(weight) for weight, _ in random}
         for place, (weight, initializer) in enumerate(random):
             drawn = np.random.SeedSequence([seed, ordinal, place]).generate_state(1)[0]
             config = initializer.get_config() | {"seed": int(drawn)}
@@ -123,7 +188,9 @@ def pair_initial_weights(model: keras.Model, seed: int) -> None:
 
 
 def _random_initializer(layer: Any, name: str) -> Any:
-    initializer = getattr(layer, f"{name}_initializer", None)
+    names = (name, name.removesuffix("_kernel"))  # "depthwise_kernel" has "depthwise_initializer"
+    found = (getattr(layer, f"{part}_initializer", None) for part in names)
+    initializer = next((one for one in found if one is not None), None)
     is_random = isinstance(initializer, keras.initializers.Initializer) and (
         "seed" in initializer.get_config()
     )
@@ -137,13 +204,18 @@ def _batches(examples: Examples, batch_size: int, seed: int) -> tf.data.Dataset:
 
 
 class _EpochScores(keras.callbacks.Callback):
-    """Measures both sets after each epoch, without dropout, beside what Keras reports with it."""
+    """Measures all sets after each epoch, without dropout, beside what Keras reports with it."""
 
-    def __init__(self, train: Examples, test: Examples, on_epoch: Callable[[], None]) -> None:
+    def __init__(self, sets: Sets, tick: Tick) -> None:
         super().__init__()
         chosen = slice(None, _SCORED_EXAMPLES)
-        self._sets = {"train": Examples(train.x[chosen], train.y[chosen]), "test": test}
-        self._on_epoch = on_epoch
+        self._sets = {
+            "train": Examples(sets.train.x[chosen], sets.train.y[chosen]),
+            "test": sets.test,
+        }
+        if sets.validation is not None:
+            self._sets["validation"] = sets.validation
+        self._tick = tick
         self.rows: list[Row] = []
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
@@ -152,15 +224,41 @@ class _EpochScores(keras.callbacks.Callback):
         for name, examples in self._sets.items():
             probabilities = predict_probabilities(self.model, examples.x)
             row[f"{name}_loss"] = metrics.negative_log_likelihood(probabilities, examples.y)
-            row[f"{name}_accuracy"] = float((probabilities.argmax(axis=-1) == examples.y).mean())
+            row[f"{name}_accuracy"] = accuracy(probabilities, examples.y)
         row["gap"] = row["train_accuracy"] - row["test_accuracy"]
         self.rows.append(row)
-        self._on_epoch()
+        self._tick()
+
+
+def stopped_early(rows: Sequence[Row]) -> Row:
+    """Returns the epoch of the lowest validation loss, and the test scores at it.
+
+    The test examples have no say in it. Empty where there are no validation examples.
+
+    Example:
+        >>> rows = [{"epoch": 1, "validation_loss": 0.2, "test_loss": 0.3, "test_accuracy": 0.9},
+        ...         {"epoch": 2, "validation_loss": 0.4, "test_loss": 0.1, "test_accuracy": 0.8}]
+        >>> stopped_early(rows)["test_loss_stopped_early"]
+        0.3
+    """
+    if "validation_loss" not in rows[0]:
+        return {}
+    best = min(rows, key=lambda row: float(row["validation_loss"]))
+    return {
+        "epochs_to_lowest_validation_loss": best["epoch"],
+        "test_loss_stopped_early": best["test_loss"],
+        "test_accuracy_stopped_early": best["test_accuracy"],
+    }
+
+
+def accuracy(probabilities: NDArray[Any], y: NDArray[np.int64]) -> float:
+    """Returns the share of right classes."""
+    return float((probabilities.argmax(axis=-1) == y).mean())
 
 
 def predict_probabilities(model: keras.Model, x: NDArray[Any]) -> NDArray[np.float64]:
     """Returns the class probabilities with dropout off, shape (N, C)."""
-    forward = _compiled(model)
+    forward = _compiled(model, x)
     parts = [
         np.asarray(forward(tf.constant(x[start : start + _SCORING_BATCH])), dtype=np.float64)
         for start in range(0, len(x), _SCORING_BATCH)
@@ -175,36 +273,43 @@ def predict_probabilities(model: keras.Model, x: NDArray[Any]) -> NDArray[np.flo
     return np.asarray(probabilities / probabilities.sum(axis=1, keepdims=True))
 
 
-def _compiled(model: keras.Model) -> Any:
+def _compiled(model: keras.Model, x: NDArray[Any]) -> Any:
     """Returns the model's inference as one compiled function, made once a model."""
     if not hasattr(model, "_study_forward"):
-        model._study_forward = tf.function(
-            lambda x: model(x, training=False), reduce_retracing=True
-        )
+        signature = [tf.TensorSpec((None, *x.shape[1:]), x.dtype)]
+        model._study_forward = tf.function(lambda x: model(x, training=False), signature)
     return model._study_forward
 
 
-def _final_scores(model: keras.Model, test: Examples, num_samples: int, seed: int) -> Row:
+def _final_scores(
+    model: keras.Model, mc: MCDropout | None, test: Examples, num_samples: int, seed: int
+) -> Row:
     """Returns the scores of the trained network, without dropout and with it where it has some."""
     found = {
         f"{name}_deterministic": value
-        for name, value in _scores(predict_probabilities(model, test.x), test.y).items()
+        for name, value in class_scores(predict_probabilities(model, test.x), test.y).items()
     }
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", UserWarning)
-            mc = MCDropout(model, task="classification")
-    except ModelError:
-        return found  # the network has no dropout, and so no passes that differ
+    if mc is None:
+        return found
     prediction = mc.predict(test.x, num_samples=num_samples, seed=seed)
-    scores = _scores(prediction.class_probabilities, test.y)
+    scores = class_scores(prediction.class_probabilities, test.y)
     scores["mutual_information"] = float(prediction.mutual_information.mean())
     return found | {f"{name}_monte_carlo": value for name, value in scores.items()}
 
 
-def _scores(probabilities: NDArray[np.float64], y: NDArray[np.int64]) -> Row:
+def as_monte_carlo(model: keras.Model) -> MCDropout | None:
+    """Returns a trained classifier that samples, None when it has no dropout."""
+    try:
+        find_leaves(model, None)
+    except ModelError:
+        return None
+    return MCDropout(model, task="classification")
+
+
+def class_scores(probabilities: NDArray[np.float64], y: NDArray[np.int64]) -> Row:
+    """Returns accuracy, negative log-likelihood, Brier score and calibration error."""
     return {
-        "accuracy": float((probabilities.argmax(axis=-1) == y).mean()),
+        "accuracy": accuracy(probabilities, y),
         "negative_log_likelihood": metrics.negative_log_likelihood(probabilities, y),
         "brier_score": metrics.brier_score(probabilities, y),
         "expected_calibration_error": metrics.expected_calibration_error(probabilities, y),

@@ -9,7 +9,8 @@ import pytest
 
 from mcdrop.errors import DataError, ModelError
 from mcdrop.study import run, settings_of, summarize
-from mcdrop.study.training import pair_initial_weights
+from mcdrop.study.running import as_examples, grid_jobs
+from mcdrop.study.training import Schedule, Sets, pair_initial_weights
 
 
 def build(rate=0.0, units=8):
@@ -66,6 +67,36 @@ def test_settings_start_from_the_same_weights():
     other = build()
     pair_initial_weights(other, 4)
     assert not np.array_equal(other.get_weights()[0], plain.get_weights()[0])
+
+
+def test_one_compiled_program_for_all_seeds_gives_the_same_table(result, data):
+    sets = Sets(as_examples("train", data), as_examples("test", data))
+    jobs = grid_jobs(build, GRID, sets, (0, 1), Schedule(2, 16, 4), compile_once=True)
+    rows = [row for job in jobs for row in job.work(lambda: None).rows]
+    again = pd.DataFrame([{"study": "study", **row} for row in rows])
+    pd.testing.assert_frame_equal(again[result.runs.columns], result.runs)
+
+
+def test_validation_examples_say_when_to_stop(data):
+    table = run(build, GRID, data, data, seeds=1, validation=data, **OPTIONS).runs
+    for _, rows in table.groupby("setting"):
+        best = rows.loc[rows["validation_loss"].idxmin()]
+        last = rows.iloc[-1]
+        assert last["epochs_to_lowest_validation_loss"] == best["epoch"]
+        assert last["test_loss_stopped_early"] == best["test_loss"]
+
+
+def test_weights_of_every_layer_are_paired():
+    def recurrent(rate):
+        drop = [keras.layers.Dropout(rate)] if rate else []
+        steps = [keras.layers.SeparableConv1D(4, 3), *drop, keras.layers.LSTM(3)]
+        return keras.Sequential([keras.Input((8, 2)), *steps])
+
+    plain, dropped = recurrent(0.0), recurrent(0.5)
+    for model in (plain, dropped):
+        pair_initial_weights(model, 3)
+    for a, b in zip(plain.trainable_variables, dropped.trainable_variables, strict=True):
+        np.testing.assert_array_equal(a, b)
 
 
 def test_the_same_network_twice_differs_in_nothing(data):

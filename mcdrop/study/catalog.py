@@ -1,0 +1,27 @@
+"""The built-in studies by name, with the question that each answers; nothing here is heavy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mcdrop.study.plan import Plan, Request
+
+STUDIES: Mapping[str, str] = {
+    "rate": "How much dropout: what does the rate do to accuracy, overfitting and calibration?",
+    "placement": "Where: behind which layers does dropout help, and where does it hurt?",
+    "kind": "Which kind: how do dropouts differ behind convolutions, and what else regularizes?",
+}
+"""Question by name. The study NAME is planned by the function `plan` of `mcdrop.study.NAME`."""
+
+
+def plan_study(name: str, request: Request) -> Plan:
+    """Returns the plan of a built-in study for what was asked on the command line.
+
+    Raises:
+        DataError: The data cannot be had, or do not fit the study.
+    """
+    plan: Plan = import_module(f"mcdrop.study.{name.replace('-', '_')}").plan(request)
+    return plan

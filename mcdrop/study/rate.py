@@ -1,0 +1,34 @@
+"""How much dropout: one rate behind every hidden layer, from none to 0.7."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from mcdrop.study.answers import DRAWN, SPOKEN, TRAINED
+from mcdrop.study.catalog import STUDIES
+from mcdrop.study.images import plan_networks
+from mcdrop.study.plan import Plan, Request, beside
+
+RATES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.7)
+
+
+def plan(request: Request) -> Plan:
+    """Returns the study: a perceptron and a CNN with every rate, each beside the one without."""
+    settings: dict[str, tuple[str, Mapping[str, Any]]] = {}
+    for rate in RATES:
+        label = f"rate {rate}" if rate else "none"
+        settings[f"mlp, {label}"] = "mlp", {"rates": (rate, rate)}
+    for rate in RATES:
+        label = f"rate {rate}" if rate else "none"
+        settings[f"cnn, {label}"] = "cnn", {"pooling_rate": rate, "dense_rate": rate}
+    return Plan(
+        name="rate",
+        question=STUDIES["rate"],
+        references=beside(settings, "none"),
+        headline="mlp, rate 0.5",
+        scores=TRAINED,
+        spoken=SPOKEN,
+        drawn=DRAWN,
+        **plan_networks(request, settings),
+    )
