@@ -51,7 +51,16 @@ _HOMES = {
     "from_samples": "accumulation",
     "register": "engine.audit",
 }
-_MODULES = ("acquisition", "layers", "metrics", "plot", "recalibrate", "report", "study")
+_MODULES = (
+    "acquisition",
+    "distributed",
+    "layers",
+    "metrics",
+    "plot",
+    "recalibrate",
+    "report",
+    "study",
+)
 
 __all__ = [*sorted(_HOMES), *_MODULES]
 

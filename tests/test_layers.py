@@ -55,16 +55,20 @@ LAYERS = {
             *("engine", "predictor", "training", "loading"),
         ),
     ),
+    "distributed": (
+        ("distributed", "distributed.*"),
+        ("base", "prediction", "evaluation", "engine", "predictor", "loading"),
+    ),
     "demo": (("demo",), ("loading",)),
     "cli": (
         ("cli", "cli.*", "__main__"),
         (
             *("base", "metrics", "prediction", "evaluation", "report"),
-            *("engine", "predictor", "loading", "study", "demo"),
+            *("engine", "predictor", "loading", "distributed", "study", "demo"),
         ),
     ),
 }
-LAYERS_WITH_KERAS = ("engine", "predictor", "training", "loading", "study", "demo")
+LAYERS_WITH_KERAS = ("engine", "predictor", "training", "loading", "distributed", "study", "demo")
 FIGURES = ("plot.*", "report.figures", "report.drawing", "study.figures")
 
 

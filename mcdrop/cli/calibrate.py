@@ -6,8 +6,6 @@ import json
 from argparse import Namespace
 from pathlib import Path
 
-from mcdrop.cli import calibrations
-from mcdrop.cli.calibrations import Calibration, Fingerprint, MadeFor
 from mcdrop.cli.terminal import Terminal
 from mcdrop.cli.work import (
     check_passes,
@@ -24,7 +22,8 @@ from mcdrop.errors import DataError
 from mcdrop.files import Kind, Output
 from mcdrop.loading.rows import rows_at_once
 from mcdrop.loading.saved import read_saved_model
-from mcdrop.recalibrate import SAVED_CALIBRATOR
+from mcdrop.recalibrate import SAVED_CALIBRATOR, calibrations
+from mcdrop.recalibrate.calibrations import Calibration, Fingerprint, MadeFor
 
 
 def run(options: Namespace, terminal: Terminal) -> None:

@@ -6,11 +6,11 @@ from argparse import Namespace
 from pathlib import Path
 
 from mcdrop.cli.terminal import Terminal, import_keras
-from mcdrop.cli.work import claim_output, import_module
+from mcdrop.cli.work import claim_output
 from mcdrop.errors import DataError
 from mcdrop.files import Kind
 from mcdrop.files.archives import ZIP_MAGIC
-from mcdrop.loading.models import translate_model
+from mcdrop.loading.models import import_module, translate_model
 from mcdrop.loading.saved import read_saved_model
 
 

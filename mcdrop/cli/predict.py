@@ -6,13 +6,15 @@ from argparse import Namespace
 
 import numpy as np
 
-from mcdrop.cli import calibrations, predict_parts
-from mcdrop.cli.predicting import ABSTAIN, Predicting
+from mcdrop.cli import predict_parts
+from mcdrop.cli.predicting import Predicting
 from mcdrop.cli.terminal import Terminal
 from mcdrop.cli.work import check_passes, check_source, claim_output
 from mcdrop.cli.writers import kind_of_file, open_writer
+from mcdrop.distributed.columns import ABSTAIN
 from mcdrop.errors import DataError
 from mcdrop.loading.saved import read_saved_model
+from mcdrop.recalibrate import calibrations
 
 
 def run(options: Namespace, terminal: Terminal) -> None:

@@ -10,14 +10,14 @@ from os.path import realpath
 from pathlib import Path
 from typing import Any
 
-from mcdrop.cli.calibrations import Calibration, Fingerprint
-from mcdrop.cli.parts import PARTS, PartsFolder, read_record, remove_parts
 from mcdrop.cli.predicting import Predicting
 from mcdrop.cli.terminal import Terminal
 from mcdrop.cli.work import claim_output
 from mcdrop.cli.writers import ParquetWriter
+from mcdrop.distributed.parts import PARTS, PartsFolder, read_record, remove_parts
 from mcdrop.errors import DataError
 from mcdrop.files.manifest import checksum
+from mcdrop.recalibrate.calibrations import Calibration, Fingerprint
 
 PART_SIZE = 65536
 

@@ -7,9 +7,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from numpy.typing import NDArray
-
-from mcdrop.cli.calibrations import Calibration, Fingerprint, fingerprint_of_model
 from mcdrop.cli.terminal import Terminal
 from mcdrop.cli.work import (
     Examples,
@@ -19,18 +16,13 @@ from mcdrop.cli.work import (
     try_out,
     wrap_model,
 )
-from mcdrop.cli.writers import Columns
-from mcdrop.errors import DataError
+from mcdrop.distributed.columns import Columns, finish, uncertainty
 from mcdrop.loading.rows import rows_at_once
-from mcdrop.prediction import CLASS_TASKS, Prediction
+from mcdrop.prediction import Prediction
+from mcdrop.recalibrate.calibrations import Calibration, Fingerprint, fingerprint_of_model
 
 if TYPE_CHECKING:
     from mcdrop.predictor import MCDropout
-
-ABSTAIN = "abstain"
-"""Column of the examples that a person should look at."""
-
-_NO_COLUMNS: Columns = {}
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +58,7 @@ class Predicting:
             calibration.made_for.check(options.calibration, trial, model)
             _tell_differences(calibration, options, terminal)
         if options.abstain_above is not None:
-            _uncertainty(trial)
+            uncertainty(trial)
         tell_readings(examples, None, terminal)
         return cls(options, calibration, mc, examples, trial)
 
@@ -103,14 +95,7 @@ class Predicting:
             progress=lambda done, total: progress(first + done, len(self)),
             examples=self.examples.original.numbers[rows],
         ):
-            prediction, columns = only_output(predictions), _NO_COLUMNS
-            if self.calibration is not None:
-                prediction, columns = self.calibration.apply(prediction)
-            if options.abstain_above is not None:
-                # Written so that an uncertainty that is missing abstains.
-                accepted = _uncertainty(prediction) <= options.abstain_above
-                columns = {**columns, ABSTAIN: ~accepted}
-            yield prediction, columns
+            yield finish(only_output(predictions), self.calibration, options.abstain_above)
 
     def tell(self, terminal: Terminal, **more: Any) -> None:
         """Says where the predictions are, and what may be expected of them."""
@@ -137,22 +122,6 @@ class Predicting:
             }
             | ({} if calibration is None else {"calibration": calibration.to_dict()})
         )
-
-
-def _uncertainty(prediction: Prediction) -> NDArray[Any]:
-    """Returns what a threshold is held against, shape (N,), as in the report.
-
-    Raises:
-        DataError: The prediction has more than one answer an example.
-    """
-    values = prediction.predictive_entropy if prediction.task in CLASS_TASKS else prediction.std
-    values = values.reshape(len(values), -1)
-    if prediction.task == "multilabel" or values.shape[1] != 1:
-        raise DataError(
-            "--abstain-above needs one answer an example, but the model gives several labels, "
-            "values or pixels; leave the option out and choose from the columns."
-        )
-    return values[:, 0]
 
 
 def _tell_differences(calibration: Calibration, options: Namespace, terminal: Terminal) -> None:

@@ -10,12 +10,12 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from mcdrop.cli import calibrations
 from mcdrop.cli.terminal import Terminal
 from mcdrop.cli.work import Examples, sample
 from mcdrop.errors import DataError
 from mcdrop.loading.named import is_named
 from mcdrop.prediction import Prediction
+from mcdrop.recalibrate import calibrations
 from mcdrop.report import Recalibration
 
 FILE_NAME = "calibrator.json"

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mcdrop.cli import calibrations, requirements
+from mcdrop.cli import requirements
 from mcdrop.cli.terminal import Terminal
 from mcdrop.cli.work import (
     Examples,
@@ -28,6 +28,7 @@ from mcdrop.evaluation import Evaluation, evaluate
 from mcdrop.files import Output
 from mcdrop.loading.saved import read_saved_model
 from mcdrop.prediction import Prediction
+from mcdrop.recalibrate import calibrations
 from mcdrop.report.context import ReportContext, check_class_names
 from mcdrop.report.writing import REPORT
 

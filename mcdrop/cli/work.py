@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import platform
-import sys
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -18,7 +16,7 @@ from numpy.typing import NDArray
 
 from mcdrop._checks import check_count
 from mcdrop.cli.terminal import Terminal, import_keras
-from mcdrop.errors import DataError, ModelError
+from mcdrop.errors import DataError
 from mcdrop.files import Kind, Output, claim
 from mcdrop.files.archives import read_text
 from mcdrop.loading import (
@@ -28,6 +26,7 @@ from mcdrop.loading import (
     Labels,
     TextOptions,
     fit_to_model,
+    import_module,
     input_specs,
     load_model,
     number_labels,
@@ -119,23 +118,6 @@ def wrap(model: Any, options: Namespace) -> MCDropout:
         gaussian_scale=options.gaussian_scale,
         compute_dtype=options.compute_dtype,
     )
-
-
-def import_module(name: str) -> None:
-    """Runs a module, or a .py file, that the user named to register custom objects."""
-    try:
-        if not name.endswith(".py"):
-            sys.path.insert(0, "")
-            importlib.import_module(name)
-            return
-        spec = importlib.util.spec_from_file_location(Path(name).stem, name)
-        if spec is None or spec.loader is None:
-            raise ImportError("it cannot be read")
-        spec.loader.exec_module(importlib.util.module_from_spec(spec))
-    except Exception as error:  # the user's code may raise anything
-        raise ModelError(
-            f"--import {name} failed: {error}. Pass the name of a module or the path of a .py file."
-        ) from error
 
 
 def open_examples(

@@ -6,24 +6,20 @@ import errno
 import json
 import os
 import zipfile
-from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Protocol, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
+from mcdrop.distributed.columns import Columns
 from mcdrop.errors import DataError
 from mcdrop.files import Kind
 from mcdrop.prediction import EXAMPLE, EXAMPLE_AXIS, SAVED_PREDICTION, Prediction, header_of
 
 ROW_GROUP = 16384
 """Rows of a Parquet row group: small enough for memory, large enough to be read fast."""
-
-
-Columns = Mapping[str, NDArray[Any]]
 
 
 class Writer(Protocol):

@@ -10,6 +10,7 @@ from mcdrop.loading.expected import input_specs as input_specs
 from mcdrop.loading.labels import Labels as Labels
 from mcdrop.loading.labels import number_labels as number_labels
 from mcdrop.loading.matching import fit_to_model as fit_to_model
+from mcdrop.loading.models import import_module as import_module
 from mcdrop.loading.models import load_model as load_model
 from mcdrop.loading.models import translate_model as translate_model
 from mcdrop.loading.named import ImageSet as ImageSet
@@ -27,6 +28,7 @@ __all__ = [
     "Labels",
     "TextOptions",
     "fit_to_model",
+    "import_module",
     "input_specs",
     "load_model",
     "load_named",

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
 import re
+import sys
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -164,3 +167,20 @@ def _reason(error: Exception) -> str:
     text = str(error).rsplit("Exception encountered:", 1)[-1].strip() or type(error).__name__
     line = text.split("\n")[0].strip().rstrip(".")
     return line if len(line) <= 300 else f"{line[:300]}..."
+
+
+def import_module(name: str) -> None:
+    """Runs a module, or a .py file, that the user named to register custom objects."""
+    try:
+        if not name.endswith(".py"):
+            sys.path.insert(0, "")
+            importlib.import_module(name)
+            return
+        spec = importlib.util.spec_from_file_location(Path(name).stem, name)
+        if spec is None or spec.loader is None:
+            raise ImportError("it cannot be read")
+        spec.loader.exec_module(importlib.util.module_from_spec(spec))
+    except Exception as error:  # the user's code may raise anything
+        raise ModelError(
+            f"--import {name} failed: {error}. Pass the name of a module or the path of a .py file."
+        ) from error

@@ -101,7 +101,7 @@ def test_the_json_states_level_size_and_guarantee(calibrate, predict):
 
 def test_a_calibration_covers_what_it_states(tmp_path, monkeypatch):
     """Over many calibration sets of 20 the mean coverage is k / (n + 1)."""
-    from mcdrop.cli.calibrations import fit
+    from mcdrop.recalibrate.calibrations import fit
 
     generator = np.random.default_rng(0)
     hits = []

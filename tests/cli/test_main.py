@@ -94,9 +94,10 @@ def test_every_option_is_in_the_documentation(request):
 
 
 def test_the_choices_are_those_of_the_library():
-    from mcdrop.cli import calibrations, options
+    from mcdrop.cli import options
     from mcdrop.loading import matching
     from mcdrop.prediction import TASKS
+    from mcdrop.recalibrate import calibrations
 
     assert options.TASKS == TASKS
     assert tuple(matching.SCALES) == options.SCALES

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from mcdrop.cli import predict_parts
-from mcdrop.cli.parts import LINES, RECORD
+from mcdrop.distributed.parts import LINES, RECORD
 
 pytest.importorskip("keras")
 
