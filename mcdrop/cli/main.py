@@ -63,8 +63,16 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _check_arguments(arguments: Sequence[str]) -> None:
-    """Raises DataError for arguments that no file and no report could hold."""
-    for argument in arguments:
+    """Raises DataError for arguments that are empty, or that no file and no report could hold."""
+    for place, argument in enumerate(arguments):
+        option, *value = argument.split("=", 1)
+        if argument == "" or (option.startswith("--") and value == [""]):
+            before = option or (arguments[place - 1] if place else "")
+            what = f"The value of {before}" if before.startswith("-") else "An argument"
+            raise DataError(
+                f"{what} is empty, expected a name or a number. If it comes from a variable of the "
+                "shell, that is not set."
+            )
         if "\0" in argument:
             raise DataError(f"The argument {argument!a} has a NUL character in it.")
         try:

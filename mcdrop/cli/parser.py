@@ -102,7 +102,15 @@ def _add_report(commands: Any) -> None:
         parser,
         "--calibration-data",
         metavar=opt.DATA,
-        help="labelled data that served neither training nor DATA",
+        help="labelled data that served neither training nor DATA; --x-key and --y-key count there "
+        "too",
+    )
+    opt.add(
+        parser,
+        "--calibration-labels",
+        metavar=opt.FILE,
+        type=Path,
+        help=".npy file with the labels of --calibration-data",
     )
     opt.add(
         parser,
@@ -267,7 +275,7 @@ def _add_export(commands: Any) -> None:
         commands,
         "export",
         "write a SavedModel for TF Serving that returns mean, variance and uncertainty",
-        "mcdrop export model.keras --output serving/1",
+        "mcdrop export model.keras --output serving",
     )
     _add_model(parser)
     opt.add_output(parser, opt.FOLDER, "folder for the SavedModel")

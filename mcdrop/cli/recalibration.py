@@ -48,6 +48,8 @@ def check_options(options: Namespace) -> None:
             "--recalibrate needs --calibration-data, and the other way round: labelled data that "
             "served neither training nor the test."
         )
+    if options.calibration_labels is not None and options.calibration_data is None:
+        raise DataError("--calibration-labels are the labels of --calibration-data; name both.")
     if options.recalibrate and _is_same(options.calibration_data, options.data):
         raise DataError(
             "--calibration-data is the test data itself, which would make the scores after it too "

@@ -60,8 +60,9 @@ def _report(options: Namespace, output: Output, terminal: Terminal) -> int:
     labels = read_labels(examples, trial)
     check_class_names(trial, labels.class_names)
     examples = examples.named(labels.class_names)
-    other_data = _open_more(options.ood, mc, options, terminal)
-    held_out = _open_more(options.calibration_data, mc, options, terminal)
+    other_data = _open_more(options.ood, mc, options, terminal, is_labelled=False)
+    its_labels = Namespace(**vars(options) | {"labels": options.calibration_labels})
+    held_out = _open_more(options.calibration_data, mc, its_labels, terminal, is_labelled=True)
     fitted = None
     if held_out is not None:
         calibrations.check_task("--recalibrate", options.recalibrate, trial)
@@ -155,11 +156,11 @@ def tell(folder: Path, terminal: Terminal) -> None:
 
 
 def _open_more(
-    source: str | None, mc: Any, options: Namespace, terminal: Terminal
+    source: str | None, mc: Any, options: Namespace, terminal: Terminal, *, is_labelled: bool
 ) -> Examples | None:
     """Opens further data, when they were given, and tries their first examples."""
     if source is None:
         return None
-    examples = open_examples(source, mc.model, options, terminal, keys=False)
+    examples = open_examples(source, mc.model, options, terminal, is_labelled=is_labelled)
     try_out(mc, examples, options)
     return examples

@@ -121,13 +121,13 @@ def wrap(model: Any, options: Namespace) -> MCDropout:
 
 
 def open_examples(
-    source: str, model: Any, options: Namespace, terminal: Terminal, *, keys: bool = True
+    source: str, model: Any, options: Namespace, terminal: Terminal, *, is_labelled: bool = True
 ) -> Examples:
-    """Opens data for a model, as the options say; `keys` tells whether --y-key and such apply."""
+    """Opens data for a model, as the options say; `is_labelled` tells whether labels are needed."""
     specs = input_specs(model)
     images = fill_images(None, specs, size=options.image_size)
-    data = open_data(source, data_options(options, keys=keys, images=images), specs)
-    if options.drop_missing:
+    data = open_data(source, data_options(options, images, is_labelled=is_labelled), specs)
+    if options.drop_missing and is_labelled:
         data = data.drop_missing()
     data = data.limit(options.limit)
     fitted = fit_to_model(data, model, scale=options.scale)
@@ -143,13 +143,16 @@ def check_source(source: str) -> None:
         open_data(source)
 
 
-def data_options(options: Namespace, *, keys: bool, images: ImageOptions) -> DataOptions:
+def data_options(
+    options: Namespace, images: ImageOptions, *, is_labelled: bool = True
+) -> DataOptions:
     """Returns how to read data for a model that takes such images."""
     return DataOptions(
         x_key=options.x_key,
-        y_key=options.y_key if keys else None,
-        labels=options.labels if keys else None,
-        class_names=class_names(getattr(options, "class_names", None)) if keys else None,
+        y_key=options.y_key,
+        labels=options.labels if is_labelled else None,
+        is_labelled=is_labelled,
+        class_names=class_names(getattr(options, "class_names", None)) if is_labelled else None,
         images=images,
         text=TextOptions(options.separator, options.decimal, options.encoding),
     )
@@ -174,8 +177,8 @@ def _input_paths(options: Namespace) -> list[Path]:
     """Returns every path that a command reads, or may read: a name is no path, and not there."""
     found: list[Any] = [*getattr(options, "models", ()), *getattr(options, "imports", ())]
     found += getattr(options, "class_names", None) or ()
-    for name in ("model", "data", "labels", "ood", "calibration_data", "calibration"):
-        found.append(getattr(options, name, None))
+    further = ("labels", "ood", "calibration_data", "calibration_labels", "calibration")
+    found += [getattr(options, name, None) for name in ("model", "data", *further)]
     return [Path(path) for path in found if path is not None]
 
 

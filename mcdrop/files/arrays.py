@@ -72,12 +72,21 @@ def read_array(stream: IO[bytes], num_bytes: int) -> NDArray[Any]:
     header = read_header(stream, num_bytes)
     if header.dtype.hasobject:
         raise ValueError("it holds Python objects, which are never unpickled")
-    wanted = math.prod(header.shape) * header.dtype.itemsize
-    if not wanted:
-        return np.zeros(header.shape, header.dtype)
+    shape = header.shape[::-1] if header.fortran_order else header.shape
+    values = read_values(stream, shape, header.dtype)
+    return values.T if header.fortran_order else values
+
+
+def read_values(stream: IO[bytes], shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Returns the next values of a stream in the machine's byte order, the last axis fastest.
+
+    Raises:
+        ValueError: The stream ends too early.
+    """
+    wanted = math.prod(shape) * dtype.itemsize
+    if not wanted:  # nothing, or texts without a character
+        return np.zeros(shape, dtype)
     data = stream.read(wanted)
     if len(data) != wanted:
-        raise ValueError("it ends too early")
-    values: NDArray[Any] = np.frombuffer(data, header.dtype)
-    values = values.reshape(header.shape, order="F" if header.fortran_order else "C")
-    return values.astype(header.dtype.newbyteorder("="))
+        raise ValueError("it ends too early: the file was not written completely")
+    return np.frombuffer(data, dtype).reshape(shape).astype(dtype.newbyteorder("="))

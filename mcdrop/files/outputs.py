@@ -129,8 +129,6 @@ def claim(
 ) -> Iterator[Output]:
     """Claims a path for an output, after every check that can be made before the work.
 
-    Folders that are missing above it are made, and removed again when no output comes.
-
     Args:
         path: File or folder to write.
         kind: What it will be.
@@ -142,6 +140,12 @@ def claim(
     """
     target = _resolve(path)
     _check_inputs(path, target, inputs)
+    if not target.parent.is_dir():
+        there = "is no folder" if target.parent.exists() else "does not exist"
+        raise DataError(
+            f"{path} cannot be written: {target.parent} {there}. Make that folder first, or choose "
+            "another path."
+        )
     if os.path.lexists(target):
         check_replaceable(path, target, kind, force=force)
     try:

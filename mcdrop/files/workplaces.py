@@ -47,15 +47,14 @@ class Workplace:
             OSError: The folder of the output cannot be written.
         """
         self.folder = target.parent / _name(target)
-        self._made = [folder for folder in target.parents if not folder.exists()]
+        _clean(target.parent, skip=self.folder.name)
         try:
-            if target.parent.exists() and not target.parent.is_dir():
-                raise NotADirectoryError(errno.ENOTDIR, "Not a directory", str(target.parent))
-            target.parent.mkdir(parents=True, exist_ok=True)
-            _clean(target.parent, skip=self.folder.name)
             self._lock = _lock(self.folder, create=True)
-        except BaseException as error:
-            _remove_empty([] if isinstance(error, Busy) else [self.folder, *self._made])
+        except Busy:
+            raise
+        except BaseException:
+            with suppress(OSError):  # it was not made, or another run is in it
+                self.folder.rmdir()
             raise
         _empty(self.folder)
         os.truncate(self._lock, 0)
@@ -65,21 +64,14 @@ class Workplace:
         self.old = self.folder / _OLD
 
     def close(self) -> None:
-        """Removes the workplace, and the folders made for an output that never came."""
+        """Removes the workplace."""
         _discard(self.folder, self._lock)
-        _remove_empty(self._made)
 
 
 def _name(target: Path) -> str:
     name = os.fsencode(target.name)
     label = target.name if len(name) <= _LONGEST_NAME else hashlib.blake2b(name).hexdigest()[:32]
     return PREFIX + label + SUFFIX
-
-
-def _remove_empty(folders: list[Path]) -> None:
-    for folder in folders:
-        with suppress(OSError):  # it holds the output, or what others put there
-            folder.rmdir()
 
 
 def _lock(folder: Path, *, create: bool) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcdrop.errors import DataError
-from mcdrop.loading.images import decode
+from mcdrop.loading.images import decode, is_image, read_header
 from mcdrop.loading.options import ImageOptions
 
 MOST_LISTED = 10
@@ -43,6 +44,16 @@ def check_unique(path: Path, names: Sequence[str]) -> None:
         )
 
 
+def check_apart(inputs: Sequence[str], labels: Sequence[str]) -> None:
+    """Raises DataError when an array or column is an input and a label at once."""
+    both = [name for name in inputs if name in labels]
+    if both:
+        raise DataError(
+            f"{listed(map(repr, both))} is named by --x-key and by --y-key, but cannot be an input "
+            "and a label. Name it in one of them."
+        )
+
+
 def to_numpy(name: str, column: Any, images: ImageOptions) -> Array:
     """Returns an Arrow array as a NumPy array with one row an example.
 
@@ -56,12 +67,9 @@ def to_numpy(name: str, column: Any, images: ImageOptions) -> Array:
 
     column = _plain(column)
     kind = column.type
-    if types.is_struct(kind) and "bytes" in {field.name for field in kind}:
-        column = column.field("bytes")
-        kind = column.type
-    if types.is_binary(kind) or types.is_large_binary(kind):
+    if _is_binary(kind):
         return _decode_images(name, column, images)
-    if types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind):
+    if _is_list(kind):
         return _lists_to_numpy(name, column, images)
     if types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind):
         return np.array(column.to_pylist(), dtype=object)
@@ -78,14 +86,54 @@ def to_numpy(name: str, column: Any, images: ImageOptions) -> Array:
     return array
 
 
+def has_nulls(column: Any) -> bool:
+    """Returns whether a value of an Arrow array is missing, also inside of lists."""
+    column = _plain(column)
+    inside = _is_list(column.type) and has_nulls(column.flatten())
+    return column.null_count > 0 or inside
+
+
+def holds_other_sizes(name: str, column: Any, size: tuple[int, int]) -> bool:
+    """Returns whether an encoded image in an Arrow array has not this height and width."""
+    column = _plain(column)
+    if _is_list(column.type):
+        return holds_other_sizes(name, column.flatten(), size)
+    return _is_binary(column.type) and any(
+        read_header(data.as_py() or b"", name).size != size for data in column
+    )
+
+
+def _is_binary(kind: Any) -> bool:
+    import pyarrow.types as types
+
+    return bool(types.is_binary(kind) or types.is_large_binary(kind))
+
+
+def _is_list(kind: Any) -> bool:
+    import pyarrow.types as types
+
+    return bool(types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind))
+
+
 def _plain(column: Any) -> Any:
-    """Returns the values themselves of categories and of extension types."""
+    """Returns the values themselves of categories and extension types, and text as text.
+
+    Encoded images may be wrapped as Hugging Face does; other bytes are text where they can be.
+    """
     import pyarrow as pa
     import pyarrow.types as types
 
     if isinstance(column.type, pa.BaseExtensionType):
         column = column.storage
-    return column.dictionary_decode() if types.is_dictionary(column.type) else column
+    if types.is_dictionary(column.type):
+        column = column.dictionary_decode()
+    if types.is_struct(column.type) and "bytes" in {field.name for field in column.type}:
+        column = column.field("bytes")
+    if _is_binary(column.type):
+        first = next((data.as_py() for data in column if data.is_valid), b"")
+        with contextlib.suppress(pa.ArrowInvalid):
+            return column if not first or is_image(first) else column.cast(pa.large_string())
+    return column
 
 
 def _decode_images(name: str, column: Any, images: ImageOptions) -> Array:

@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 
 from mcdrop.errors import DataError
 from mcdrop.files.archives import ZIP_MAGIC, ByteSource, list_members, read_start
-from mcdrop.loading.columns import listed
+from mcdrop.loading.columns import check_apart, listed
 from mcdrop.loading.expected import InputSpec, fill_images
 from mcdrop.loading.folders import open_folder
 from mcdrop.loading.labels import check_present, find_missing
 from mcdrop.loading.named import KNOWN_NAMES, is_named, load_named
-from mcdrop.loading.options import DataOptions, split_key
+from mcdrop.loading.options import DataOptions
 from mcdrop.loading.rows import (
     ArrayRows,
     ChosenRows,
@@ -285,25 +285,30 @@ def _choose_keys(
     source: str, names: Sequence[str], options: DataOptions
 ) -> tuple[tuple[str, ...], str | None]:
     """Returns the names of the inputs and of the labels in an `.npz` file."""
-    listing = ", ".join(names) or "nothing"
-    x_keys = split_key(options.x_key, names)
-    for name in (*x_keys, *([options.y_key] if options.y_key else [])):
+    x_keys, y_keys = options.x_names(names), options.y_names(names)
+    listing = listed(names) or "nothing"
+    for name in (*x_keys, *y_keys):
         if name not in names:
             raise DataError(f"{source} has no array {name!r}; it has {listing}.")
-    found = [pair for pair in KEY_PAIRS if pair[0] in names]
-    if x_keys:
-        label = dict(KEY_PAIRS).get(x_keys[0])
-        return x_keys, options.y_key or (label if label in names else None)
-    if len(found) == 1:
-        x_key, label = found[0]
-        return (x_key,), options.y_key or (label if label in names else None)
-    if len(names) == 1:
-        return (names[0],), options.y_key
-    expected = " or ".join(pair[0] for pair in KEY_PAIRS)
-    raise DataError(
-        f"{source} has {listing}; expected exactly one of {expected}. Name the inputs with --x-key "
-        "and the labels with --y-key."
-    )
+    if len(y_keys) > 1:
+        raise DataError(
+            f"--y-key names {listed(y_keys)}, expected one array of {source} with all targets, as "
+            "np.stack([...], axis=1) makes it."
+        )
+    if not x_keys:
+        others = [name for name in names if name not in (*y_keys, "class_names")]
+        found = [name for name, _ in KEY_PAIRS if name in others] or others
+        if len(found) != 1:
+            expected = " or ".join(pair[0] for pair in KEY_PAIRS)
+            raise DataError(
+                f"{source} has {listing}; expected exactly one of {expected}. Name the inputs with "
+                "--x-key and the labels with --y-key."
+            )
+        x_keys = tuple(found)
+    check_apart(x_keys, y_keys)
+    label = dict(KEY_PAIRS).get(x_keys[0])
+    usual = label if label in names and label not in x_keys else None
+    return x_keys, next(iter(y_keys), usual)
 
 
 def _check_lengths(data: Data) -> None:

@@ -81,7 +81,7 @@ def open_folder(folder: Path, options: ImageOptions) -> OpenedFolder:
         raise DataError(
             f"{folder} holds no images ({', '.join(SUFFIXES)}); expected one subfolder a class."
         )
-    headers = [read_header(path) for path in paths]
+    headers = [read_header(path, str(path)) for path in paths]
     size = options.size or _common_size(paths, headers)
     options = ImageOptions(options.channels, size)
     is_resized = any(header.size != size for header in headers)

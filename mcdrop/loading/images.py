@@ -40,9 +40,18 @@ class Header:
     is_animated: bool
 
 
-def read_header(path: Path) -> Header:
-    """Returns what the header of an image file says, without decoding it."""
-    with _opened(path, str(path)) as image:
+def is_image(data: bytes) -> bool:
+    """Returns whether some bytes are an encoded image, going by their start."""
+    try:
+        with _opened(data, ""):
+            return True
+    except DataError:
+        return False
+
+
+def read_header(source: Path | bytes, name: str) -> Header:
+    """Returns what the header of an image says, without decoding it."""
+    with _opened(source, name) as image:
         return Header(
             (image.height, image.width),
             _is_deep(image),

@@ -46,6 +46,8 @@ class DataOptions:
             and for models with several inputs.
         y_key: Name of the label array or column; several columns for several targets.
         labels: An `.npy` file with the labels, for sources without them.
+        is_labelled: Whether labels are needed; where not, the keys count in a source that has
+            what they name.
         class_names: Names of the classes, in the order of the model's outputs.
         images: How image files are decoded; None as the model takes them, in their own size
             and colours when no model is known.
@@ -55,9 +57,22 @@ class DataOptions:
     x_key: str | None = None
     y_key: str | None = None
     labels: Path | None = None
+    is_labelled: bool = True
     class_names: tuple[str, ...] | None = None
     images: ImageOptions | None = None
     text: TextOptions = field(default_factory=TextOptions)
+
+    def x_names(self, known: Sequence[str]) -> tuple[str, ...]:
+        """Returns the names in `x_key`, of the arrays or columns that a source has."""
+        return self._names(self.x_key, known)
+
+    def y_names(self, known: Sequence[str]) -> tuple[str, ...]:
+        """Returns the names in `y_key`, of the arrays or columns that a source has."""
+        return self._names(self.y_key, known)
+
+    def _names(self, key: str | None, known: Sequence[str]) -> tuple[str, ...]:
+        names = split_key(key, known)
+        return names if self.is_labelled or set(names) <= set(known) else ()
 
 
 def split_key(key: str | None, known: Sequence[str]) -> tuple[str, ...]:
@@ -67,7 +82,7 @@ def split_key(key: str | None, known: Sequence[str]) -> tuple[str, ...]:
         >>> split_key("a,b", ["a", "b"]), split_key("a,b", ["a,b"]), split_key(None, [])
         (('a', 'b'), ('a,b',), ())
     """
-    if not key:
+    if key is None:
         return ()
     if key in known:
         return (key,)

@@ -10,6 +10,7 @@ from typing import Any
 
 from mcdrop.errors import DataError
 from mcdrop.files.archives import DAMAGES, describe
+from mcdrop.loading.columns import has_nulls
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,17 +30,14 @@ class ParquetTable:
     num_rows: int
     index_names: tuple[str, ...]
     readings: tuple[str, ...]
-    _null_counts: Mapping[str, int | None]
     _class_names: Mapping[str, tuple[str, ...]]
     _categorical: frozenset[str]
 
     def has_missing(self, columns: Sequence[str]) -> bool:
         """Returns whether a value of some columns is missing."""
-        counts = [self._null_counts.get(name) for name in columns]
-        if None not in counts:
-            return any(counts)
+        # The file has counts of its own, but damaged ones end the process inside of pyarrow.
         batches = self.batches(columns, 65536)
-        return any(column.null_count for batch in batches for column in batch.columns)
+        return any(has_nulls(column) for batch in batches for column in batch.columns)
 
     def name_classes(self, column: str) -> tuple[tuple[str, ...] | None, tuple[str, ...] | None]:
         """Returns Hugging Face's names for the numbers of a column, and pandas' categories."""
@@ -74,7 +72,7 @@ def open_parquet(path: Path) -> ParquetTable:
     try:
         with pq.ParquetFile(path) as file:
             names, metadata = file.schema_arrow.names, file.schema_arrow.metadata or {}
-            num_rows, null_counts = file.metadata.num_rows, _null_counts(file.metadata)
+            num_rows = file.metadata.num_rows
     except (pa.ArrowException, *DAMAGES) as problem:
         raise _unreadable(path, problem) from None
     pandas = _load_json(metadata, b"pandas")
@@ -85,7 +83,6 @@ def open_parquet(path: Path) -> ParquetTable:
         num_rows,
         tuple(name for name in index if isinstance(name, str) and name in names),
         (),
-        null_counts,
         _read_class_names(_load_json(metadata, b"huggingface")),
         frozenset(
             str(column.get("name"))
@@ -93,17 +90,6 @@ def open_parquet(path: Path) -> ParquetTable:
             if isinstance(column, dict) and column.get("pandas_type") == "categorical"
         ),
     )
-
-
-def _null_counts(metadata: Any) -> dict[str, int | None]:
-    """Returns how many values of each flat column are missing, None where it is not written."""
-    counts: dict[str, int | None] = {}
-    for group in map(metadata.row_group, range(metadata.num_row_groups)):
-        for column in map(group.column, range(group.num_columns)):
-            name, before = column.path_in_schema, counts.get(column.path_in_schema, 0)
-            found = column.statistics.null_count if column.is_stats_set else None
-            counts[name] = None if found is None or before is None else before + found
-    return counts
 
 
 def _read_class_names(document: Any) -> dict[str, tuple[str, ...]]:

@@ -6,6 +6,7 @@ Every kind of source offers the same three things: `shape` with the number of ex
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import IO, Any, Protocol
@@ -15,10 +16,11 @@ from numpy.typing import NDArray
 
 from mcdrop.errors import DataError
 from mcdrop.files.archives import DAMAGES, ByteSource, damage_told, describe
-from mcdrop.files.arrays import ArrayHeader, read_header
+from mcdrop.files.arrays import ArrayHeader, read_header, read_values
 
 Array = NDArray[Any]
 
+_AGAIN = "Save or copy it again."
 _BLOCK_BYTES = 2**25
 _TEXT_BYTES = 2**10
 """What a text is taken to need in memory, where its length is not known."""
@@ -79,24 +81,21 @@ class NpyRows:
         if self.fortran_order:
             yield from ArrayRows(self._read_columns()).blocks(size)
             return
-        with self.open() as stream:
-            _read_header(stream, self.name, self.open.num_bytes)
+        with self._values() as stream:
             for start in range(0, self.shape[0], size):
                 count = min(size, self.shape[0] - start)
-                yield self._read(stream, (count, *self.shape[1:]))
+                yield read_values(stream, (count, *self.shape[1:]), self.dtype)
 
     def _read_columns(self) -> Array:
-        with self.open() as stream:
-            _read_header(stream, self.name, self.open.num_bytes)
-            return self._read(stream, self.shape[::-1]).transpose()
+        with self._values() as stream:
+            return read_values(stream, self.shape[::-1], self.dtype).transpose()
 
-    def _read(self, stream: IO[bytes], shape: tuple[int, ...]) -> Array:
-        wanted = int(np.prod(shape, dtype=np.int64)) * self.dtype.itemsize
-        with damage_told(self.name, DataError, "Save or copy it again."):
-            data = stream.read(wanted)
-        if len(data) != wanted:
-            raise DataError(f"{self.name} ends too early: the file was not written completely.")
-        return np.frombuffer(data, self.dtype).reshape(shape).astype(self.dtype.newbyteorder("="))
+    @contextlib.contextmanager
+    def _values(self) -> Iterator[IO[bytes]]:
+        """Opens the stream at its first value."""
+        with damage_told(self.name, DataError, _AGAIN), self.open() as stream:
+            _read_header(stream, self.name, self.open.num_bytes)
+            yield stream
 
 
 def npy_rows(name: str, open_stream: ByteSource) -> NpyRows:
@@ -106,7 +105,7 @@ def npy_rows(name: str, open_stream: ByteSource) -> NpyRows:
         DataError: The stream is not an array, or an array of Python objects, which would
             have to be unpickled.
     """
-    with open_stream() as stream:
+    with damage_told(name, DataError, _AGAIN), open_stream() as stream:
         header = _read_header(stream, name, open_stream.num_bytes)
     shape, dtype = header.shape, header.dtype
     if dtype.hasobject:

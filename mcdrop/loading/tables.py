@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from mcdrop.errors import DataError
 from mcdrop.files.archives import check_regular
 from mcdrop.loading import delimited
-from mcdrop.loading.columns import check_unique, listed, to_numpy
+from mcdrop.loading.columns import check_apart, check_unique, holds_other_sizes, listed, to_numpy
 from mcdrop.loading.expected import InputSpec, fill_images
-from mcdrop.loading.options import DataOptions, ImageOptions, split_key
+from mcdrop.loading.options import DataOptions, ImageOptions
 from mcdrop.loading.parquet import open_parquet
 
 LABEL_COLUMNS = ("y", "label", "labels", "target", "class")
@@ -85,7 +85,7 @@ class TableRows:
         """Yields the columns of each batch of the file."""
         for batch in self.table.batches(self.columns, size, as_text=self.as_text):
             block = _stack(self.table, batch, self.columns, self.images)
-            yield block.astype(self.dtype, copy=False)
+            yield block.astype(self.dtype, casting="same_kind", copy=False)
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,9 +142,11 @@ def open_table(
         raise DataError(f"{path} is empty; at least one example is needed.")
     index, readings = _find_index(table)
     features = [name for name in table.names if name not in index]
-    y_keys = split_key(options.y_key, table.names) or _find_label(path, features)
-    x_keys = split_key(options.x_key, table.names)
+    x_keys = options.x_names(table.names)
+    unclaimed = [name for name in features if name not in x_keys]
+    y_keys = options.y_names(table.names) or _find_label(path, unclaimed)
     _check_columns(table, (*x_keys, *y_keys))
+    check_apart(x_keys, y_keys)
     chosen = x_keys or tuple(name for name in features if name not in y_keys)
     if not chosen:
         raise DataError(
@@ -235,7 +237,18 @@ def _rows(
         )
     if dtype.kind in "biu" and table.has_missing(columns):
         dtype = np.dtype(np.float64)
+    if dtype == np.uint8 and _are_resized(table, columns, images.size):
+        dtype = np.dtype(np.float32)
     return TableRows(table, columns, (table.num_rows, *block.shape[1:]), dtype, images, as_text)
+
+
+def _are_resized(table: TableFile, columns: tuple[str, ...], size: tuple[int, int] | None) -> bool:
+    """Returns whether encoded images are brought to a size that not all of them have."""
+    return size is not None and any(
+        holds_other_sizes(f"column {name!r} of {table.path}", batch.column(name), size)
+        for batch in table.batches(columns, 256)
+        for name in columns
+    )
 
 
 def _stack(table: TableFile, batch: Any, columns: tuple[str, ...], images: ImageOptions) -> Array:

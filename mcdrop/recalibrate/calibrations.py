@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -305,8 +305,12 @@ class Fingerprint:
             parts = {str(place): value for place, value in enumerate(listed)}
         for name, value in parts.items():
             array = np.ascontiguousarray(value)
-            data = repr(array.tolist()).strip("[]").encode() if array.dtype.hasobject else array
-            self._hashes.setdefault(name, hashlib.blake2b(digest_size=16)).update(data)
+            if name not in self._hashes:
+                self._hashes[name] = hashlib.blake2b(
+                    f"{array.dtype} {array.shape[1:]}".encode(), digest_size=16
+                )
+            for data in _texts(array) if array.dtype.hasobject else (array,):
+                self._hashes[name].update(data)
         return block
 
     def digest(self) -> str:
@@ -315,3 +319,10 @@ class Fingerprint:
         for name in sorted(self._hashes):
             whole.update(f"{name} {self._hashes[name].hexdigest()} ".encode())
         return whole.hexdigest()
+
+
+def _texts(array: NDArray[Any]) -> Iterator[bytes]:
+    """Yields each text after its length, without which "ab", "c" would be "a", "bc"."""
+    for value in array.flat:
+        data = value if isinstance(value, bytes) else str(value).encode(errors="surrogatepass")
+        yield b"%d:%s" % (len(data), data)

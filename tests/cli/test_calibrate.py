@@ -9,6 +9,7 @@ import pytest
 
 import mcdrop
 from mcdrop import recalibrate
+from mcdrop.recalibrate.calibrations import Fingerprint
 
 keras = pytest.importorskip("keras")
 
@@ -44,6 +45,20 @@ def predict(run, shelf):
 def plain(run, shelf, model="model.keras", data="data.npz"):
     run("predict", shelf / model, shelf / data, "-o", "plain.npz", "--samples", 6, "--force")
     return mcdrop.Prediction.load("plain.npz")
+
+
+def digest(*blocks):
+    found = Fingerprint()
+    for block in blocks:
+        found.add(np.array(block, dtype=object))
+    return found.digest()
+
+
+def test_texts_have_one_fingerprint_however_they_are_cut_and_no_other_texts_have_it():
+    assert digest(["ab", "c"]) == digest(["ab"], ["c"])
+    assert digest(["ab", "c"]) != digest(["a", "bc"])
+    assert digest(["a, b"]) != digest(["a", "b"])
+    assert digest([["a"], ["b"]]) == digest([["a"]], [["b"]])
 
 
 @pytest.mark.parametrize("method", ["temperature", "vector", "beta", "isotonic"])

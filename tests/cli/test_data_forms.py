@@ -237,6 +237,51 @@ def test_calibration_data_are_numbered_as_the_test_data(run, models, table, tmp_
     assert temperatures[0] == temperatures[1]
 
 
+def test_keys_count_for_calibration_data_and_where_they_apply_for_other_data(
+    run, models, table, tmp_path
+):
+    renamed = table.rename(columns={"label": "species"})
+    renamed.to_csv(tmp_path / "t.csv", index=False)
+    renamed[::-1].to_parquet(tmp_path / "h.parquet", index=False)
+    columns = table[list("abcd")]
+    columns.to_csv(tmp_path / "o.csv", index=False)
+    np.save(tmp_path / "h.npy", columns.to_numpy(np.float32)[::-1])
+    np.save(tmp_path / "labels.npy", table.label.to_numpy()[::-1])
+    temperatures = []
+    for number, held_out in enumerate(
+        (["h.parquet"], ["h.npy", "--calibration-labels", "labels.npy"])
+    ):
+        status, _, err = run(
+            *("report", models / "classes.keras", "t.csv", "-o", f"out{number}", *PASSES),
+            *("--y-key", "species", "--recalibrate", "temperature", "--ood", "o.csv"),
+            *("--calibration-data", *held_out),
+        )
+        assert status == 0, err
+        saved = json.loads((tmp_path / f"out{number}" / "calibrator.json").read_text())
+        temperatures.append(saved)
+    assert temperatures[0] == temperatures[1]
+
+
+def test_labels_named_in_other_data_are_left_out_and_may_be_missing(run, models, table, tmp_path):
+    renamed = table.rename(columns={"label": "species"})
+    renamed.to_csv(tmp_path / "t.csv", index=False)
+    renamed.assign(species=np.nan).to_csv(tmp_path / "o.csv", index=False)
+    status, _, err = run(
+        *("report", models / "classes.keras", "t.csv", "-o", "out", *PASSES, "--drop-missing"),
+        *("--y-key", "species", "--ood", "o.csv"),
+    )
+    assert status == 0, err
+
+
+def test_a_feature_called_like_a_label_is_no_label(refused, table, tmp_path):
+    table.rename(columns={"d": "class"}).to_csv(tmp_path / "t.csv", index=False)
+    line = refused("classes", "t.csv", "--x-key", "a,b,c,class", "--y-key", "class")
+    assert "'class' is named by --x-key and by --y-key" in line
+    del table["label"]
+    table.rename(columns={"d": "class"}).to_csv(tmp_path / "t.csv", index=False)
+    assert "t.csv has no labels" in refused("classes", "t.csv", "--x-key", "a,b,c,class")
+
+
 @pytest.mark.parametrize(
     ("model", "content", "options", "words"),
     [
@@ -263,7 +308,7 @@ def test_what_cannot_be_read_in_one_way_is_told(refused, tmp_path, model, conten
     assert any(word in line for word in words.split("|"))
 
 
-@pytest.mark.parametrize("separator", ["", "ab", "\n"])
+@pytest.mark.parametrize("separator", ["ab", "\n"])
 def test_a_separator_is_one_character(run, models, separator):
     with pytest.raises(SystemExit) as caught:
         run("report", models / "classes.keras", "t.csv", "-o", "o", "--separator", separator)

@@ -214,3 +214,20 @@ def test_blocks_are_sized_by_the_bytes_of_a_row():
     assert rows_at_once([small]) == 2**15
     assert rows_at_once([large]) == 1
     assert rows_at_once([small, small]) == 2**14
+
+
+def test_a_member_whose_own_header_is_wrong_is_damaged(tmp_path):
+    path = tmp_path / "data.npz"
+    np.savez(path, x=np.ones((4, 3)), y=np.zeros(4))
+    start, rest = path.read_bytes()[:4], path.read_bytes()[4:]
+    path.write_bytes(start + rest.replace(b"PK\x03\x04", b"PK\x03\x05"))
+    with pytest.raises(DataError, match=r"data\.npz is damaged"):
+        open_data(str(path))
+
+
+def test_texts_without_a_character_are_read(tmp_path):
+    np.save(tmp_path / "data.npy", np.zeros((4, 1), "<U0"))
+    with (tmp_path / "data.npy").open("wb") as file:
+        header = {"descr": "<U0", "fortran_order": False, "shape": (4, 1)}
+        np.lib.format.write_array_header_1_0(file, header)
+    assert open_data(str(tmp_path / "data.npy")).x().tolist() == [[""]] * 4

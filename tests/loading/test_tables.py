@@ -11,6 +11,8 @@ from PIL import Image
 from mcdrop.errors import DataError
 from mcdrop.loading import DataOptions, ImageOptions, InputSpec, open_data
 
+keras = pytest.importorskip("keras")
+
 
 @pytest.fixture
 def write(tmp_path):
@@ -98,7 +100,7 @@ def test_encoded_images_are_decoded(write):
 
 def test_bytes_that_are_no_image_are_refused(write):
     with pytest.raises(DataError, match="is not an image"):
-        open_data(write(image=[b"hello"], label=[2])).x()
+        open_data(write(image=[b"\xffhello"], label=[2])).x()
 
 
 def test_csv_tables_read_like_parquet(tmp_path):
@@ -290,9 +292,23 @@ def test_images_of_a_table_take_the_size_of_the_model(write):
 
 
 def test_images_of_mixed_sizes_need_a_size(write):
-    images = [encoded(Image.new("L", size)) for size in ((8, 6), (8, 7))]
-    path = write(image=images, label=[0, 1])
+    pictures = [Image.effect_noise(size, 50) for size in ((8, 6), (8, 7))]
+    path = write(image=list(map(encoded, pictures)), label=[0, 1])
     with pytest.raises(DataError, match=r"different sizes.*--image-size"):
         open_data(path).x()
     options = DataOptions(images=ImageOptions(1, (6, 8)))
-    assert open_data(path, options).x().shape == (2, 6, 8, 1)
+    x = open_data(path, options).x()
+    assert (x.shape, x.dtype) == ((2, 6, 8, 1), np.float32)
+    resized = keras.ops.image.resize(np.array(pictures[1], np.float32)[..., None], (6, 8))
+    np.testing.assert_array_equal(x[1], resized)
+
+
+def test_missing_numbers_inside_of_lists_are_nan(write):
+    rows = open_data(write(values=[[1, 2], [3, None]], label=[0, 1])).x()
+    np.testing.assert_array_equal(rows, [[1, 2], [3, np.nan]])
+
+
+def test_bytes_that_are_no_images_are_text(write):
+    data = open_data(write(text=["caf\u00e9".encode(), b"BMW", None], label=[b"u", b"v", b"w"]))
+    assert data.x().tolist() == ["caf\u00e9", "BMW", None]
+    assert data.y().tolist() == ["u", "v", "w"]
