@@ -4,7 +4,7 @@ BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo pages test test-oldest fuzz lint types docs notebooks check-notebooks bench coverage self-comparison clean
+.PHONY: help demo pages test test-oldest fuzz lint types docs browser notebooks check-notebooks bench coverage self-comparison clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,10 +38,16 @@ docs: .venv/.installed-docs ## build the documentation into site/
 	$(BIN)/mkdocs build --strict --config-file .mkdocs.yml
 	$(BIN)/mcdrop demo --output site/example --force --quiet
 
+browser: .venv/.installed ## open every kind of report page in a browser, and look for faults (minutes)
+	$(BIN)/python -m pytest -m browser tests/report
+
 notebooks: .venv/.installed-notebooks ## run the notebooks in examples/ from top to bottom
 	$(BIN)/python examples/run.py
 
-check-notebooks: .venv/.installed-notebooks ## run them on small data, and leave them as they are
+check-browser: .venv/.installed ## open every kind of report page in a browser, and look for faults (minutes)
+	$(BIN)/python -m pytest -m browser tests/report
+
+notebooks: .venv/.installed-notebooks ## run them on small data, and leave them as they are
 	$(BIN)/python -m pytest -m notebooks tests/examples
 
 bench: .venv/.installed ## run the benchmarks

@@ -123,6 +123,7 @@ def _label_ends(ax: Axes, curves: Mapping[str, SelectiveCurve], colours: Mapping
     step = 0.07 * (high - low)
     order = sorted(curves, key=lambda name: float(curves[name].value[-1]))
     places = np.array([float(curves[name].value[-1]) for name in order])
+    places = np.maximum(places, low + 0.5 * step)  # above the numbers of the axis
     for index in range(1, places.size):
         places[index] = max(places[index], places[index - 1] + step)
     places -= max(0.0, places[-1] - (high - 0.3 * step))

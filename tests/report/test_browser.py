@@ -2,39 +2,15 @@
 
 import base64
 import json
-import shutil
 
 import pytest
 
 from mcdrop.report import ReportContext, compare, write
 
+from .browsers import check_quiet, needs_browser
 from .pages import ATTACK
 
-webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
-
-CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
-pytestmark = pytest.mark.skipif(
-    CHROMIUM is None or DRIVER is None,
-    reason="chromium or chromedriver is not installed (Debian: chromium, chromium-driver)",
-)
-
-FLAGS = (
-    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
-    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
-    "--window-size=1360,900",
-)
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    service = webdriver.ChromeService(executable_path=DRIVER)
-    with webdriver.Chrome(options=options, service=service) as driver:
-        yield driver
+pytestmark = needs_browser
 
 
 @pytest.fixture(scope="module")
@@ -52,19 +28,6 @@ def opened(browser, address):
     browser.get(address)
     yield browser
     check_quiet(browser, address)
-
-
-def check_quiet(browser, address):
-    assert browser.get_log("browser") == []
-    messages = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
-    requested = [
-        message["params"]["request"]["url"]
-        for message in messages
-        if message["method"] == "Network.requestWillBeSent"
-    ]
-    assert address in requested  # the log does record requests
-    elsewhere = [url for url in requested if url != address and not url.startswith("data:")]
-    assert elsewhere == []
 
 
 def all_of(browser, selector):
