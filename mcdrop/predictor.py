@@ -115,7 +115,7 @@ class MCDropout:
                 f"No layer of the model can compute in {compute_dtype}; leave `compute_dtype` out."
             )
         self._samplers = self._make_samplers()
-        self._unreached: frozenset[int] = frozenset()
+        self._idle: dict[int, str] = {}
 
     def _make_samplers(self) -> list[Sampler]:
         return [Sampler(self._model, self._leaves, self._settings, device) for device in devices()]
@@ -158,12 +158,12 @@ class MCDropout:
     def stochastic_layers(self) -> tuple[StochasticLayer, ...]:
         """Every layer that can be random, and whether and why it samples.
 
-        A selected layer that the model never ran is listed as not selected once data went
-        through.
+        A selected layer that the model never ran, or of which no noise reaches the outputs, is
+        listed as not selected once the model was traced: by `summary`, or for data.
         """
         return tuple(
-            replace(leaf.info, selected=False, reason="selected, but the model never reached it")
-            if leaf.ordinal in self._unreached
+            replace(leaf.info, selected=False, reason=self._idle[leaf.ordinal])
+            if leaf.ordinal in self._idle
             else leaf.info
             for leaf in self._leaves
         )
@@ -187,16 +187,19 @@ class MCDropout:
 
     def summary(self) -> str:
         """Returns the audit: what samples, what stays off and why, and what runs only once."""
-        return describe.summary(self._model, self.stochastic_layers, *self._traced_audit())
+        return describe.summary(self._model, *self._traced_audit())
 
     def _repr_html_(self) -> str:
         """Returns the audit as a notebook shows it."""
-        return describe.summary_html(self._model, self.stochastic_layers, *self._traced_audit())
+        return describe.summary_html(self._model, *self._traced_audit())
 
-    def _traced_audit(self) -> tuple[float | None, tuple[str, ...]]:
-        """Returns what of the audit only a trace of the model tells."""
+    def _traced_audit(self) -> tuple[tuple[StochasticLayer, ...], float | None, tuple[str, ...]]:
+        """Returns the layers, and what of the audit only a trace of the model tells."""
         program = self._samplers[0].audited_program(self._model)
-        return (None, ()) if program is None else (program.share_run_once, program.notes)
+        if program is None:
+            return self.stochastic_layers, None, ()
+        self._idle = program.idle
+        return self.stochastic_layers, program.share_run_once, program.notes
 
     def sample(
         self,
@@ -462,7 +465,7 @@ class MCDropout:
         if examples is not None:
             inputs = inputs.numbered(check_numbers(examples))
         run = Run(self._model, self._samplers, inputs, splitting, seed, batch_size)
-        self._unreached = frozenset(leaf.ordinal for leaf in run.unreached)
+        self._idle = run.idle
         return run
 
     def _counts(self, num_samples: int | None, minimum: int) -> Splitting:

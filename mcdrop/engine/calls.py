@@ -11,6 +11,7 @@ import tensorflow as tf
 from keras import tree
 
 from mcdrop.engine.costs import counts_inside, multiplications
+from mcdrop.engine.functional import is_of_keras
 from mcdrop.engine.numbering import Numbering
 
 Layer = Any
@@ -45,11 +46,13 @@ class Calls:
         self.graph = graph
         self.done: list[Call] = []
         self._open: list[Call] = []
+        self._spans: list[tuple[range, str]] = []
 
     @property
     def path(self) -> str:
-        """Names from the model down to the layer whose `call` runs right now."""
-        return "/".join(call.layer.name for call in self._open)
+        """Names from the model, left out, down to the layer whose `call` runs right now."""
+        names = [call.layer.name for call in self._open]
+        return "/".join(names[1:]) or names[0]
 
     @property
     def caller(self) -> Layer | None:
@@ -58,14 +61,19 @@ class Calls:
 
     def run(self, layer: Layer, arguments: Any, function: Callable[[], Any]) -> Any:
         """Calls `function`, which runs `layer` on `arguments`, and records it."""
-        call = Call(layer)
+        call, start = Call(layer), self.graph.version
         self._open.append(call)
         try:
             outputs = function()
             self._count(call, arguments, outputs)
         finally:
+            self._spans.append((range(start, self.graph.version), self.path))
             self._open.pop()
         return outputs
+
+    def path_at(self, position: int) -> str:
+        """Returns the path of the innermost layer that made an operation, by when it was made."""
+        return next((path for span, path in self._spans if position in span), "")
 
     def _count(self, call: Call, arguments: Any, outputs: Any) -> None:
         outside = self._open[:-1]
@@ -141,10 +149,7 @@ class Memory:
         if id(layer) not in self._pure:
             inside = layer._flatten_layers()
             self._pure[id(layer)] = not isinstance(layer, keras.Model) and all(
-                type(child).__module__.startswith("keras.")
-                and not isinstance(child, keras.layers.Lambda)
-                and id(child) not in self._selected
-                for child in inside
+                is_of_keras(child) and id(child) not in self._selected for child in inside
             )
         return self._pure[id(layer)]
 

@@ -27,6 +27,7 @@ _RANDOM_PREFIXES = (
     "StatelessParameterizedTruncatedNormal",
 )
 _NOT_RANDOM = ("StatefulPartitionedCall",)
+_ASSIGNING = ("Assign", "RngSkip", "RngReadAndSkip")
 _CALLING = (
     "While",
     "StatelessWhile",
@@ -41,38 +42,40 @@ _CALLING = (
 
 def draws_itself(operation: Any) -> bool:
     """Whether an operation is random by itself, or calls a function of the graph that is."""
-    if _is_random(operation.type):
-        return True
+    return bool(random_types(operation))
+
+
+def random_types(operation: Any) -> set[str]:
+    """Returns the types of what is random in an operation: its own, or those in what it calls."""
+    if is_random(operation.type):
+        return {operation.type}
     if operation.type not in _CALLING:
-        return False
+        return set()
     library = {f.signature.name: f for f in operation.graph.as_graph_def().library.function}
     called = [value.func.name for value in operation.node_def.attr.values() if value.func.name]
     seen: set[str] = set()
+    found: set[str] = set()
     while called:
         name = called.pop()
         if name in seen or name not in library:
             continue
         seen.add(name)
         for node in library[name].node_def:
-            if _is_random(node.op):
-                return True
+            found |= {node.op} if is_random(node.op) else set()
             called += [value.func.name for value in node.attr.values() if value.func.name]
-    return False
-
-
-def uncontrolled_random_operations(graph: Graph) -> list[str]:
-    """Returns the types of random operations in a graph; mcdrop's own noise has none."""
-    return sorted({kind for kind in _operation_types(graph) if _is_random(kind)})
+    return found
 
 
 def check_no_assignment(*graphs: Graph) -> None:
     """Raises ModelError when a graph would change a variable."""
     for graph in graphs:
-        kinds = sorted(kind for kind in _operation_types(graph) if kind.startswith("Assign"))
+        kinds = sorted({kind for kind in _operation_types(graph) if kind.startswith(_ASSIGNING)})
         if kinds:
+            generator = all(kind.startswith("Rng") for kind in kinds)
+            way_out = "Draw from keras.random, not from a tf.random.Generator"
             raise ModelError(
                 f"The model changes variables when it predicts ({', '.join(kinds)}), so sampling "
-                "would alter it. Move the update into training."
+                f"would alter it. {way_out if generator else 'Move the update into training'}."
             )
 
 
@@ -98,5 +101,6 @@ def _operation_types(graph: Graph) -> Iterator[str]:
             yield node.op
 
 
-def _is_random(kind: str) -> bool:
+def is_random(kind: str) -> bool:
+    """Returns whether operations of this type are random by themselves."""
     return kind.startswith(_RANDOM_PREFIXES) and not kind.startswith(_NOT_RANDOM)

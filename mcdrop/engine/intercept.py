@@ -45,6 +45,10 @@ class Interception:
         folding: Moves shared masks onto weights; None leaves them on activations.
         compute_dtype: Data type of the layers that are different in every pass.
         final: `id`s of the layers that make the model's outputs, which stay as they are.
+
+    Attributes:
+        draws: The noise.
+        calls: The calls of layers so far.
     """
 
     def __init__(
@@ -58,8 +62,8 @@ class Interception:
         compute_dtype: str | None = None,
         final: frozenset[int] = frozenset(),
     ) -> None:
-        self._draws = draws
-        self._calls = calls
+        self.draws = draws
+        self.calls = calls
         self._memory = memory
         self._folding = folding
         self._compute_dtype = compute_dtype
@@ -70,10 +74,17 @@ class Interception:
     @contextmanager
     def tracing(self, replica: Replica) -> Iterator[None]:
         """Runs of the replica inside the block see the selected leaves on, and all else off."""
-        for original, copy in replica.layers():
+        layers = replica.layers()
+        before = [copy.__dict__.get("call") for _, copy in layers]
+        for original, copy in layers:
             copy.__dict__["call"] = self._override(original, copy, copy.call)
-        with LOCK, keras.StatelessScope(), redirect(self._draws):
-            yield
+        try:
+            with LOCK, keras.StatelessScope(), redirect(self.draws):
+                yield
+        finally:
+            for (_, copy), call in zip(layers, before, strict=True):
+                copy.__dict__.pop("call")
+                copy.__dict__ |= {} if call is None else {"call": call}
 
     def _override(self, original: Layer, copy: Layer, call: Callable[..., Any]) -> Any:
         behaviour = self._behaviours.get(id(original), _as_it_is)
@@ -82,7 +93,7 @@ class Interception:
             def run() -> Any:
                 return self._run(original, copy, behaviour, call, args, kwargs)
 
-            return self._calls.run(original, (args, kwargs), run)
+            return self.calls.run(original, (args, kwargs), run)
 
         return overridden
 
@@ -95,17 +106,17 @@ class Interception:
         args: Any,
         kwargs: Any,
     ) -> Any:
-        if self._draws.rows is None:
-            before = len(self._draws.foreign), len(self._calls.done)
+        if self.draws.rows is None:
+            before = self.draws.foreign, len(self.calls.done)
             outputs = behaviour(copy, call, *args, **kwargs)
-            if len(self._draws.foreign) == before[0]:
-                inside = self._calls.done[before[1] :]
+            if self.draws.foreign == before[0]:
+                inside = self.calls.done[before[1] :]
                 self._memory.keep(original, (args, kwargs), outputs, inside)
             return outputs
         known = self._memory.recall(original, (args, kwargs))
         if known is not None:
             outputs, inside = known
-            self._calls.done.extend(inside)
+            self.calls.done.extend(inside)
             return outputs
         half = self._half(original, copy, behaviour, args)
 
@@ -114,18 +125,18 @@ class Interception:
                 return behaviour(copy, call, *args, **kwargs)
             outputs = half(*args, **kwargs)
             # Code of the user's may mix data types in ways that only Keras' graphs put right.
-            return outputs if is_plain(self._calls.caller) else tf.cast(outputs, tf.float32)
+            return outputs if is_plain(self.calls.caller) else tf.cast(outputs, tf.float32)
 
         if self._folding is None:
             return run()
-        return self._folding.call(original, half or copy, self._draws, args, run)
+        return self._folding.call(original, half or copy, self.draws, args, run)
 
     def _half(self, original: Layer, copy: Layer, behaviour: Behaviour, args: Any) -> Layer | None:
         """Returns a copy that computes in half precision; None for a layer that must not."""
         if self._compute_dtype is None or id(original) in self._final or not can_convert(copy):
             return None
         random = id(original) in self._selected or any(
-            tf.is_tensor(value) and self._draws.is_random(value) for value in tree.flatten(args)
+            tf.is_tensor(value) and self.draws.is_random(value) for value in tree.flatten(args)
         )
         if not random:
             return None

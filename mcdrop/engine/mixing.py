@@ -14,7 +14,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from mcdrop.engine.functional import graph_of, is_plain
+from mcdrop.engine.functional import graph_of, is_of_keras, is_plain
 from mcdrop.engine.masks import split_seed
 from mcdrop.engine.program import Program
 from mcdrop.errors import ModelError
@@ -102,15 +102,9 @@ def _operations(model: Any) -> Iterator[Any]:
 
 
 def _keeps_apart(operation: Any) -> bool:
-    activation = getattr(operation, "activation", None)
     axis = getattr(operation, "axis", None)
     return (
-        type(operation).__module__.startswith("keras.src.layers.")
-        and type(operation) is not keras.layers.Lambda
-        and all(
-            type(inside).__module__.startswith("keras.src.layers.")
-            for inside in operation._flatten_layers(include_self=False)
-        )
-        and (activation is None or activation.__module__.startswith("keras.src.activations."))
+        isinstance(operation, keras.layers.Layer)
+        and all(map(is_of_keras, operation._flatten_layers()))
         and 0 not in (axis if isinstance(axis, (list, tuple)) else [axis])
     )

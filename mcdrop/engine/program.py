@@ -35,6 +35,7 @@ from mcdrop.engine import inspection
 from mcdrop.engine.audit import Leaf
 from mcdrop.engine.cutting import SIZES, SOURCE, Crossing, Cutter, Levels, Part
 from mcdrop.engine.extraction import Extractor
+from mcdrop.engine.redirect import Place
 from mcdrop.engine.tracing import Settings, Trace, trace
 from mcdrop.errors import ModelError, ModelWarning
 
@@ -47,6 +48,8 @@ _GATED = (
     "If a layer, or the model itself, calls its dropout only `if training`, mcdrop.register "
     "its class."
 )
+_UNREACHED = "selected, but the model never reached it"
+_SILENT = "selected, but no noise of it reaches the outputs"
 
 
 @dataclass(frozen=True)
@@ -78,7 +81,7 @@ class Program:
         places: Ordinal of the layer of each place where noise enters, -1 where it is none that
             was selected.
         share_run_once: Share of the estimated multiply-accumulates that runs once, in [0, 1].
-        unreached: Selected layers that the passes never ran.
+        idle: Why selected layers do not sample after all, by ordinal.
         warnings: What the user should know about the graph.
         notes: The same, and what runs in every pass though it is the same.
     """
@@ -98,13 +101,17 @@ class Program:
         self._extractor = Extractor(traced.graph, traced.first)
         self._runs: dict[Any, Any] = {}
         self._foreign = frozenset(filter(inspection.draws_itself, traced.graph.get_operations()))
+        self._places = traced.draws.places
         self.one_pass = one_pass
         self.folded = traced.folded
         self.masks_drawn: Counter[tuple[int, ...]] = Counter()
         self.compiled_shapes: set[tuple[int, ...]] = set()
-        self.places = tuple(place.ordinal for place in traced.draws.places)
         self._paths = {leaf.ordinal: leaf.info.path for leaf in leaves}
         stages = self._stages((0,))
+        read = {id(tensor) for op in stages.parts[0].operations for tensor in op.inputs}
+        # What no output reads, the factors of an augmentation that is off say, is no noise.
+        self._places = [place for place in traced.draws.places if id(place.passes) in read]
+        self.places = tuple(place.ordinal for place in self._places)
         self._frontier = stages.frontier
         prefix = self._cutter((0,)).prefix([*self._fetched(), *traced.deterministic])
         self.begin = self._compile_begin(prefix)
@@ -114,10 +121,11 @@ class Program:
         )
         self.output_bytes = sum(inspection.row_bytes(tensor) for tensor in traced.outputs)
         self.share_run_once = self._share_run_once(stages.parts[0])
-        self.unreached = tuple(
-            leaf for leaf in leaves if leaf.info.selected and not traced.draws.calls[leaf.ordinal]
-        )
-        self.warnings = _warnings(traced, leaves, self.unreached)
+        computed = [*prefix.operations, *stages.parts[0].operations]
+        own = [op for op in computed if op in self._foreign]
+        _check_refused(traced, computed)
+        self.idle = _idle(traced, leaves, self._places, own)
+        self.warnings = _warnings(leaves, self.idle, self._places, own)
         self.notes = (*self.warnings, *self._repeated_work(stages.parts[0]))
 
     @property
@@ -180,7 +188,7 @@ class Program:
             return True
         starts = (0, place)
         level, last = self._cutter(starts).level, self._stages(starts).parts[-1]
-        entries = {id(entry.passes) for entry in self._trace.draws.places[:place]}
+        entries = {id(entry.passes) for entry in self._places[:place]}
         again = (op for op in last.operations if op.outputs and level(op.outputs[0]) == 1)
         return not any(id(tensor) in entries for op in again for tensor in op.inputs)
 
@@ -259,8 +267,11 @@ class Program:
 
     def _cutter(self, starts: Sequence[int]) -> Cutter:
         traced = self._trace
-        entries = [place.passes for place in traced.draws.places]
-        sources = {key: entry for key, (_, entry) in traced.draws.sources.items()}
+        entries = [place.passes for place in self._places]
+        known = set(map(id, entries))
+        sources = {
+            key: entry for key, (_, entry) in traced.draws.sources.items() if id(entry) in known
+        }
         levels = Levels(traced.graph, self._foreign, entries, starts, traced.inputs, sources)
         arguments = [*traced.graph.inputs, *entries]
         return Cutter(levels, arguments, sources, self._barred, traced.first)
@@ -400,7 +411,7 @@ class Program:
                 id(traced.examples): examples,
                 id(traced.passes): passes,
             }
-            given |= {id(place.passes): passes for place in traced.draws.places}
+            given |= {id(place.passes): passes for place in self._places}
             given |= {
                 id(crossing.tensor): _repeated(crossing, value, count)
                 for crossing, value in zip(part.inputs, held, strict=True)
@@ -483,29 +494,77 @@ def compile_program(
         barred |= wrong
 
 
+def _check_refused(traced: Trace, computed: Sequence[Any]) -> None:
+    """Raises ModelError when noise that cannot be made reproducible reaches the outputs."""
+    made = set(computed)
+    for stand_in, name in traced.draws.refused:
+        # What a loop does with it is not seen.
+        if stand_in.op in made or stand_in.graph is not traced.graph:
+            raise ModelError(
+                f"The model draws from keras.random.{name}, which mcdrop cannot make reproducible. "
+                "Leave the layer out of `layers`, or draw from uniform or normal in it."
+            )
+
+
+def _idle(
+    traced: Trace, leaves: tuple[Leaf, ...], places: Sequence[Place], own: Sequence[Any]
+) -> dict[int, str]:
+    """Returns why selected layers do not sample, by ordinal.
+
+    Args:
+        traced: The trace.
+        leaves: The stochastic layers.
+        places: Where noise enters that reaches the outputs.
+        own: Operations that are random by themselves, and reach them.
+    """
+    draws = traced.draws
+    sampling = {ordinal for place in places for ordinal in place.owners}
+    if own:
+        positions = {op: n for n, op in enumerate(traced.graph.get_operations())}
+        at = [positions[op] for op in own]
+        sampling |= {
+            ordinal
+            for ordinal, spans in draws.spans.items()
+            for span in spans
+            for n in at
+            if n in span
+        }
+    idle = [leaf for leaf in leaves if leaf.info.selected and leaf.ordinal not in sampling]
+    return {leaf.ordinal: _SILENT if draws.calls[leaf.ordinal] else _UNREACHED for leaf in idle}
+
+
 def _warnings(
-    traced: Trace, leaves: tuple[Leaf, ...], unreached: tuple[Leaf, ...]
+    leaves: tuple[Leaf, ...], idle: dict[int, str], places: Sequence[Place], own: Sequence[Any]
 ) -> tuple[str, ...]:
-    """Words what the trace found, and refuses a model in which nothing samples."""
-    selected = [leaf for leaf in leaves if leaf.info.selected]
-    names = ", ".join(leaf.info.path for leaf in unreached)
-    if len(unreached) == len(selected):
+    """Words what the trace found, and refuses a model in which nothing selected samples."""
+    by_reason = {
+        reason: ", ".join(leaf.info.path for leaf in leaves if idle.get(leaf.ordinal) == reason)
+        for reason in (_UNREACHED, _SILENT)
+    }
+    if all(leaf.ordinal in idle for leaf in leaves if leaf.info.selected):
+        if not by_reason[_SILENT]:
+            raise ModelError(
+                "None of the selected layers was reached when the model ran: "
+                f"{by_reason[_UNREACHED]}. {_GATED}"
+            )
         raise ModelError(
-            f"None of the selected layers was reached when the model ran: {names}. {_GATED}"
+            "The selected layers drew no noise that reaches the outputs, so every pass would be "
+            f"the same: {by_reason[_SILENT]}. Draw from keras.random in them."
         )
     notes = []
-    if unreached:
-        notes.append(f"Selected but never reached, so not sampled: {names}. {_GATED}")
-    if traced.draws.foreign:
-        always = ", ".join(sorted(set(traced.draws.foreign)))
-        notes.append(f"Random in every pass, whatever `layers` says: {always}.")
-    kinds = inspection.uncontrolled_random_operations(traced.graph)
-    if not kinds and not traced.draws.drew:
-        names = ", ".join(leaf.info.path for leaf in selected)
-        raise ModelError(
-            f"The selected layers drew no noise, so every pass would be the same: {names}. Draw "
-            "from keras.random in them."
+    if by_reason[_UNREACHED]:
+        notes.append(
+            f"Selected but never reached, so not sampled: {by_reason[_UNREACHED]}. {_GATED}"
         )
+    if by_reason[_SILENT]:
+        notes.append(
+            f"Selected, but no noise of theirs reaches the outputs: {by_reason[_SILENT]}. Their "
+            "rate may be 1, their result unused, or they draw from elsewhere than keras.random."
+        )
+    always = sorted({place.path for place in places if not place.owners})
+    if always:
+        notes.append(f"Random in every pass, whatever `layers` says: {', '.join(always)}.")
+    kinds = sorted({kind for op in own for kind in inspection.random_types(op)})
     if kinds:
         notes.append(
             f"The model draws random numbers with TensorFlow operations ({', '.join(kinds)}) that "

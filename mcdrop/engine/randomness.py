@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import dis
 import inspect
+import random
 from collections.abc import Iterator
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
 import keras
+import numpy as np
+import tensorflow as tf
 
 Layer = Any
 
@@ -20,6 +23,13 @@ STOCHASTIC_DEPTHS = ("StochasticDepth", "DropPath")
 """Names under which keras.applications, KerasHub and Keras's examples have stochastic depth."""
 
 _RATES = ("drop_path_rate", "drop_prob", "rate", "drop_rate")
+_GENERATORS = (
+    keras.random.SeedGenerator,
+    tf.random.Generator,
+    np.random.Generator,
+    np.random.RandomState,
+    random.Random,
+)
 _LIBRARIES = ("keras", "tensorflow", "numpy", "jax", "torch")
 _DEPTH = 4
 
@@ -54,7 +64,7 @@ def _holds_seed(layer: Layer) -> bool:
     values: list[Any] = []
     for value in vars(layer).values():
         values += value if isinstance(value, (list, tuple)) else [value]
-    return any(isinstance(value, keras.random.SeedGenerator) for value in values)
+    return any(isinstance(value, _GENERATORS) for value in values)
 
 
 def _draws(layer: Layer) -> bool:

@@ -12,7 +12,7 @@ weights, say) is keyed by the pass alone, and then a step may hold one pass only
 from __future__ import annotations
 
 import threading
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -24,7 +24,6 @@ import tensorflow as tf
 from mcdrop.engine import masks
 from mcdrop.engine.masks import Rows
 from mcdrop.engine.private_keras import backend_random
-from mcdrop.errors import ModelError
 
 Tensor = Any
 
@@ -39,10 +38,14 @@ class Place:
     Attributes:
         ordinal: Ordinal of the layer, -1 for a draw that no selected layer asked for.
         passes: The numbers of the passes, as this place alone reads them.
+        path: Path of the layer that ran.
+        owners: Ordinals of the selected layers that ran, those around it included.
     """
 
     ordinal: int
     passes: Tensor
+    path: str
+    owners: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -80,10 +83,11 @@ class Draws:
             with one row an example, and leave the dropout with one for every pass too. By `id`,
             each with the passes of the place that reads it.
         dropped: What dropout made of such a source, by `id` of the tensor.
-        foreign: Paths of the layers of draws that no selected layer asked for.
+        spans: Where the calls of each owner begin and end among the operations of the graph.
+        foreign: How many draws there were that no selected layer asked for.
+        refused: Stand-ins for draws that cannot be made reproducible, each with the name of the
+            function of `keras.random` that was called.
         single_pass: Something drew noise for no particular example.
-        drew: Something drew noise that was not muted.
-        refusal: The error raised for a draw that cannot be made reproducible.
     """
 
     def __init__(
@@ -99,27 +103,30 @@ class Draws:
         self.places: list[Place] = []
         self.sources: dict[int, tuple[Tensor, Tensor]] = {}
         self.dropped: dict[int, tuple[Tensor, Dropped]] = {}
-        self.foreign: list[str] = []
+        self.spans: defaultdict[int, list[range]] = defaultdict(list)
+        self.foreign = 0
+        self.refused: list[tuple[Tensor, str]] = []
         self.single_pass = False
-        self.drew = False
-        self.refusal: ModelError | None = None
         self._graph = tf.compat.v1.get_default_graph()
         self.is_random = is_random
         self._who = who
         self._barred = barred
         self._muted = False
         self._drawn = 0
+        self._owners: tuple[int, ...] = ()
 
     @contextmanager
     def owned_by(self, ordinal: int) -> Iterator[None]:
         """Attributes the draws inside to one call of the layer with this ordinal."""
-        outer = self.owner, self._drawn, self.rows
-        self.owner, self._drawn, self.rows = ordinal, 0, self._enter(ordinal)
+        outer, start = (self.owner, self._owners, self._drawn, self.rows), self._graph.version
+        self.owner, self._owners, self._drawn = ordinal, (*self._owners, ordinal), 0
+        self.rows = self._enter(ordinal)
         try:
             yield
         finally:
             self.calls[ordinal] += 1
-            self.owner, self._drawn, self.rows = outer
+            self.spans[ordinal].append(range(start, self._graph.version))
+            self.owner, self._owners, self._drawn, self.rows = outer
 
     @contextmanager
     def mute(self) -> Iterator[None]:
@@ -132,10 +139,9 @@ class Draws:
 
     def stream(self) -> int:
         """Returns the constant that names the next draw: owner, its call, and draw in the call."""
-        self.drew = True
         if self.owner is None:
-            self.foreign.append(self._who())
-            owner, call, drawn = _FOREIGN, len(self.foreign), 0
+            self.foreign += 1
+            owner, call, drawn = _FOREIGN, self.foreign, 0
         else:
             owner, call, drawn = self.owner, self.calls[self.owner], self._drawn
             self._drawn += 1
@@ -148,7 +154,7 @@ class Draws:
         if self.owner is not None:
             return self.rows
         if self.rows is None:
-            self.foreign.append(self._who())
+            self.foreign += 1
             return None
         return self._enter(-1)
 
@@ -170,6 +176,13 @@ class Draws:
         self.sources[id(source)] = source, rows.passes
         return source
 
+    def refuse(self, tensor: Tensor, name: str) -> Tensor:
+        """Returns a stand-in for noise of `keras.random` that cannot be made reproducible."""
+        self.foreign += 1
+        stand_in = tf.identity(tensor, name="mcdrop_refused")
+        self.refused.append((stand_in, name))
+        return stand_in
+
     def _enter(self, ordinal: int) -> Rows | None:
         """Returns rows whose passes belong to this place of the model alone."""
         if self.rows is None:
@@ -177,7 +190,8 @@ class Draws:
         # In the outermost graph, also where the draw is inside of a loop: places can be told
         # apart, and stages be given numbers of their own, only there.
         with self._graph.as_default():
-            place = Place(ordinal, tf.identity(self.rows.passes, name="mcdrop_passes"))
+            passes = tf.identity(self.rows.passes, name="mcdrop_passes")
+        place = Place(ordinal, passes, self._who(), self._owners)
         self.places.append(place)
         return replace(self.rows, passes=place.passes)
 
@@ -188,25 +202,17 @@ def redirect(draws: Draws) -> Iterator[None]:
 
     The caller holds the tracing lock: the backend's functions are replaced for the process,
     and other threads are passed through to the originals.
-
-    Raises:
-        ModelError: Something drew what cannot be made reproducible, and did not do without it.
     """
     thread = threading.get_ident()
     originals: dict[str, Callable[..., Tensor]] = {}
     replacements = {name: _bind(function, draws) for name, function in _DRAWS.items()}
-    replacements |= {name: _refusal(name, draws) for name in _UNSUPPORTED}
+    replacements |= {name: _refuse(name, draws) for name in _UNSUPPORTED}
     try:
         for name, replacement in replacements.items():
             original = getattr(backend_random, name)
             originals[name] = original
             setattr(backend_random, name, _gate(thread, original, replacement))
         yield
-    except ModelError:
-        if draws.refusal is None:
-            raise
-        # Keras has wrapped the sentence in lines about the call.
-        raise draws.refusal from None
     finally:
         for name, original in originals.items():
             setattr(backend_random, name, original)
@@ -226,15 +232,14 @@ def _bind(function: Callable[..., Tensor], draws: Draws) -> Callable[..., Tensor
     return lambda *args, **kwargs: function(draws, *args, **kwargs)
 
 
-def _refusal(name: str, draws: Draws) -> Callable[..., Tensor]:
-    def refuse(*_: Any, **__: Any) -> Tensor:
-        draws.refusal = ModelError(
-            f"The model draws from keras.random.{name}, which mcdrop cannot make reproducible. "
-            "Leave the layer out of `layers`, or draw from uniform or normal in it."
-        )
-        raise draws.refusal
+def _refuse(name: str, draws: Draws) -> Callable[..., Tensor]:
+    def noise(shape: Any, *_: Any, dtype: Any = None, **__: Any) -> Tensor:
+        return draws.refuse(tf.zeros(_sizes_of_shape(shape), dtype or "float32"), name)
 
-    return refuse
+    def shuffle(x: Any, *_: Any, **__: Any) -> Tensor:
+        return draws.refuse(tf.convert_to_tensor(x), name)
+
+    return shuffle if name == "shuffle" else noise
 
 
 def _dropout(

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from mcdrop.accumulation import PassAccumulator
 from mcdrop.engine import describe
-from mcdrop.engine.audit import Leaf
 from mcdrop.engine.inputs import Batch, Inputs
 from mcdrop.engine.masks import BLOCK
 from mcdrop.engine.nonfinite import Watch
@@ -82,9 +81,9 @@ class Run:
         self._batch_size = batch_size
 
     @property
-    def unreached(self) -> tuple[Leaf, ...]:
-        """Selected layers that the model never ran."""
-        return self._program.unreached
+    def idle(self) -> dict[int, str]:
+        """Why selected layers do not sample after all, by ordinal."""
+        return self._program.idle
 
     def pack(self, flat: list[Any]) -> Any:
         """Returns flat outputs in the model's own structure."""

@@ -19,9 +19,11 @@ from mcdrop.engine.audit import Leaf
 from mcdrop.engine.calls import Call, Calls, Memory
 from mcdrop.engine.dependence import Dependence
 from mcdrop.engine.folding import Folding
+from mcdrop.engine.functional import is_of_keras
 from mcdrop.engine.intercept import Interception
 from mcdrop.engine.masks import Rows
 from mcdrop.engine.redirect import Draws
+from mcdrop.engine.repeating import Comparison
 from mcdrop.engine.replica import Replica
 from mcdrop.errors import ModelError
 
@@ -117,7 +119,7 @@ def trace(
         packed = tree.pack_sequence_as(structure, list(inputs))
         still = Calls(graph)
         off = Interception(leaves, Draws(None, who=lambda: still.path), still, memory)
-        reference = _run(model, off, packed)
+        reference = _run(Replica(model), off, packed)
         is_random = Dependence(graph, seed)
         rows = Rows(
             seed,
@@ -129,19 +131,24 @@ def trace(
             aligned=not settings.nested,
             compiled=settings.compiled_masks,
         )
-        calls = Calls(graph)
-        draws = Draws(rows, is_random, lambda: calls.path, barred)
         folding = Folding(leaves, static=settings.jit_compile) if settings.shared else None
-        on = Interception(
-            leaves,
-            draws,
-            calls,
-            memory,
-            folding=folding,
-            compute_dtype=settings.compute_dtype,
-            final=_final(still, reference),
-        )
-        sampled = _run(model, on, packed)
+
+        def switched_on(calls: Calls) -> Interception:
+            return Interception(
+                leaves,
+                Draws(rows, is_random, lambda: calls.path, barred),
+                calls,
+                memory,
+                folding=folding,
+                compute_dtype=settings.compute_dtype,
+                final=_final(still, reference),
+            )
+
+        replica, calls = Replica(model), Calls(graph)
+        on = switched_on(calls)
+        sampled = _run(replica, on, packed)
+        if not all(map(is_of_keras, model._flatten_layers())):
+            _check_repeats(replica, on.draws, sampled, switched_on(Calls(graph)), packed)
         found.append(
             Trace(
                 graph=graph,
@@ -152,7 +159,7 @@ def trace(
                 deterministic=_flat(reference),
                 outputs=_flat(sampled),
                 structure=tree.map_structure(lambda _: 0, reference),
-                draws=draws,
+                draws=on.draws,
                 calls=calls.done,
                 memory=memory,
                 is_random=is_random,
@@ -167,11 +174,36 @@ def trace(
     return found[0]
 
 
-def _run(model: Any, interception: Interception, inputs: Any) -> Any:
-    # A copy for each run: the second must not meet what the first left on the layers.
-    replica = Replica(model)
+def _run(replica: Replica, interception: Interception, inputs: Any) -> Any:
     with interception.tracing(replica):
         return replica.model(inputs, training=False)
+
+
+def _check_repeats(
+    replica: Replica, draws: Draws, sampled: Any, again: Interception, inputs: Any
+) -> None:
+    """Raises ModelError when a second run with dropout on computes something else.
+
+    It runs on the copy of the first, so that what a layer counts there goes on.
+    """
+    repeated = _run(replica, again, inputs)
+    both = zip(draws.places, again.draws.places, strict=False)
+    entries = {id(place.passes): n for n, pair in enumerate(both) for place in pair}
+    comparison = Comparison(tf.compat.v1.get_default_graph(), entries)
+    different = comparison.first_difference(_tensors(repeated), _tensors(sampled))
+    if different is None:
+        return
+    where = again.calls.path_at(different.graph.get_operations().index(different))
+    raise ModelError(
+        f"The code of {where!r} computes something else each time it runs: "
+        "it uses NumPy's or Python's random numbers, the time or a count of its calls. All passes, "
+        "which are compiled, would repeat what it had once. Draw from keras.random there."
+    )
+
+
+def _tensors(outputs: Any) -> list[Tensor]:
+    flat = tf.nest.flatten(tree.flatten(outputs), expand_composites=True)
+    return [value for value in flat if tf.is_symbolic_tensor(value)]
 
 
 def _final(calls: Calls, outputs: Any) -> frozenset[int]:

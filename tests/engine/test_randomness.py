@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+
 import keras
 import numpy as np
 import pytest
@@ -206,3 +208,85 @@ def test_stochastic_depth_of_keras_applications_is_a_drop_path():
     theirs = np.stack([np.asarray(model(images, training=True)) for _ in range(200)])
     check_same_distribution(ours, theirs, 1e-4)
     assert ours.std(axis=0).max() > 1e-2
+
+
+def augmentations():
+    """Returns one of each of Keras's own layers that augment images, as the installed Keras has."""
+    given = {"factor": 0.5, "value_range": (0, 255), "height": 8, "width": 8}
+    given |= {"height_factor": 0.2, "width_factor": 0.2}
+    found = []
+    for name in sorted(vars(layers)):
+        if name.startswith("Random") or name in ("AugMix", "CutMix", "MixUp", "RandAugment"):
+            layer_class = getattr(layers, name)
+            accepted = inspect.signature(layer_class).parameters
+            known = {key: value for key, value in given.items() if key in accepted}
+            if name == "RandomPosterization":
+                known["factor"] = 3
+            found.append(layer_class(**known))
+    return found
+
+
+def test_augmentation_of_keras_stays_in_inference_and_is_no_noise(recwarn):
+    """Some draw their factors in inference too, of distributions that mcdrop cannot draw from."""
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential(
+        [
+            keras.Input((8, 8, 3)),
+            *augmentations(),
+            layers.GlobalAveragePooling2D(),
+            layers.Dropout(0.5),
+            layers.Dense(3, activation="softmax"),
+        ]
+    )
+    assert len(model.layers) > 20
+    images = np.random.default_rng(0).uniform(0, 255, (3, 8, 8, 3)).astype(np.float32)
+    mc = without_xla(mcdrop.MCDropout(model))
+    prediction = mc.predict(images, num_samples=4)
+    assert not [w for w in recwarn if isinstance(w.message, mcdrop.ModelWarning)]
+    expected = np.asarray(model(images, training=False))
+    np.testing.assert_allclose(prediction.deterministic, expected, atol=1e-6)
+    assert "Random in every pass" not in mc.summary()
+
+
+@pytest.mark.parametrize("name", ["idle", "unread", "all"])
+def test_a_chosen_layer_of_which_no_noise_reaches_the_outputs_is_told(name):
+    class Idle(layers.Layer):
+        def __init__(self, **settings):
+            super().__init__(**settings)
+            self.seed_generator = random.SeedGenerator(1)
+
+        def call(self, inputs, training=False):
+            if self.name == "unread":
+                random.normal(ops.shape(inputs))
+            return inputs
+
+    found = layers.Dropout(1.0, name="all") if name == "all" else Idle(name=name)
+    mc = without_xla(mcdrop.MCDropout(model_with(found), layers=["dropout", name]))
+    assert all(layer.selected for layer in mc.stochastic_layers)
+    with pytest.warns(mcdrop.ModelWarning, match=f"no noise of theirs reaches the outputs: {name}"):
+        mc.sample(X, num_samples=4)
+    *_, layer = mc.stochastic_layers
+    assert (layer.path, layer.selected) == (name, False)
+    assert layer.reason == "selected, but no noise of it reaches the outputs"
+
+
+def test_the_summary_tells_before_there_is_data():
+    model = model_with(layers.Dropout(1.0, name="all"))
+    mc = mcdrop.MCDropout(model)
+    text = mc.summary()
+    assert "1 of 2 stochastic layers sample" in text
+    assert "no noise of theirs reaches the outputs: all" in text
+
+
+def test_when_no_noise_of_any_chosen_layer_reaches_the_outputs_it_is_an_error():
+    class Idle(layers.Layer):
+        def __init__(self, **settings):
+            super().__init__(**settings)
+            self.seed_generator = random.SeedGenerator(1)
+
+        def call(self, inputs, training=False):
+            return inputs
+
+    mc = without_xla(mcdrop.MCDropout(model_with(Idle(name="idle")), layers=["idle"]))
+    with pytest.raises(ModelError, match=r"no noise that reaches the outputs.*idle"):
+        mc.sample(X, num_samples=4)
