@@ -32,6 +32,7 @@ from mcdrop.loading import (
     number_labels,
     open_data,
 )
+from mcdrop.loading.columns import listed
 from mcdrop.loading.data import rename_classes
 from mcdrop.loading.expected import fill_images
 from mcdrop.loading.labels import check_numbers
@@ -270,6 +271,12 @@ def read_labels(
     try:
         if trial.task in ("classification", "binary"):
             _, *shape, num_classes = trial.class_probabilities.shape
+            if names is not None and len(names) != num_classes:
+                raise DataError(
+                    f"they have {len(names)} classes ({listed(names)}), the model has "
+                    f"{num_classes}. Leave out what is no class of the model, or name its "
+                    "classes in order with --class-names."
+                )
             labels = number_labels(
                 values, num_classes, names, row_shape=tuple(shape), categories=data.categories
             )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,6 +19,7 @@ from mcdrop.loading.options import ImageOptions
 MOST_LISTED = 10
 """Names or rows that a message lists before it only counts the rest."""
 
+_NUMBER = re.compile(r"\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*")
 Array = NDArray[Any]
 
 
@@ -31,6 +33,11 @@ def listed(names: Any) -> str:
     texts = [str(name) for name in names]
     more = len(texts) - MOST_LISTED
     return ", ".join(texts[:MOST_LISTED]) + (f" and {more} more" if more > 0 else "")
+
+
+def is_number(text: str) -> bool:
+    """Returns whether a word is a decimal number."""
+    return _NUMBER.fullmatch(text) is not None
 
 
 def check_unique(path: Path, names: Sequence[str]) -> None:

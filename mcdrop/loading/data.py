@@ -38,6 +38,7 @@ _WAYS_OUT = {
     **dict.fromkeys((".xlsx", ".xls"), "Save it with pd.read_excel(...).to_parquet(file)."),
     **dict.fromkeys((".json", ".jsonl"), "Save it with pd.read_json(...).to_parquet(file)."),
     **dict.fromkeys((".feather", ".arrow"), "Save it with pd.read_feather(...).to_parquet(file)."),
+    **dict.fromkeys((".zip", ".xz", ".zst", ".tar", ".tgz"), "Unpack it first."),
     ".tfrecord": "Read it with tf.data and pass the dataset to MCDropout.predict.",
 }
 _NPY_MAGIC = b"\x93NUMPY"
@@ -253,7 +254,10 @@ def _open_arrays(source: str, path: Path, options: DataOptions) -> Data:
     if start.startswith(_NPY_MAGIC):
         return Data(source, {"x": _open_npy(path)})
     if start.startswith(ZIP_MAGIC):
-        return _open_npz(source, path, options)
+        members = list_members(path, DataError)
+        names = [name.removesuffix(".npy") for name in members if name.endswith(".npy")]
+        if names:
+            return _open_npz(source, path, names, options)
     raise DataError(
         f"{source} is neither an .npz, .npy, .parquet, .csv, .tsv or .txt file nor a folder of "
         f"images. {_WAYS_OUT.get(path.suffix.lower(), _SAVE_ARRAYS)}"
@@ -265,9 +269,7 @@ def _open_npy(path: Path) -> NpyRows:
     return npy_rows(str(path), ByteSource(path))
 
 
-def _open_npz(source: str, path: Path, options: DataOptions) -> Data:
-    members = list_members(path, DataError)
-    names = [name.removesuffix(".npy") for name in members if name.endswith(".npy")]
+def _open_npz(source: str, path: Path, names: Sequence[str], options: DataOptions) -> Data:
     x_keys, y_key = _choose_keys(source, names, options)
     rows = {
         name: npy_rows(f"{name} in {source}", ByteSource(path, f"{name}.npy"))
@@ -286,7 +288,7 @@ def _choose_keys(
 ) -> tuple[tuple[str, ...], str | None]:
     """Returns the names of the inputs and of the labels in an `.npz` file."""
     x_keys, y_keys = options.x_names(names), options.y_names(names)
-    listing = listed(names) or "nothing"
+    listing = listed(names)
     for name in (*x_keys, *y_keys):
         if name not in names:
             raise DataError(f"{source} has no array {name!r}; it has {listing}.")

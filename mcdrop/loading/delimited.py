@@ -6,7 +6,6 @@ import codecs
 import contextlib
 import csv
 import io
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice, pairwise
@@ -15,7 +14,7 @@ from typing import Any
 
 from mcdrop.errors import DataError
 from mcdrop.files.archives import DAMAGES, describe
-from mcdrop.loading.columns import check_unique
+from mcdrop.loading.columns import check_unique, is_number
 from mcdrop.loading.options import TextOptions
 
 SUFFIXES = (".csv", ".tsv", ".txt")
@@ -26,7 +25,6 @@ MISSING = (
 )
 """What pandas reads as a missing value."""
 
-_NUMBER = re.compile(r"\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*")
 _TRUE, _FALSE = ("true", "True", "TRUE"), ("false", "False", "FALSE")
 _KINDS = ("integer", "number", "boolean")
 _SNIFFED_BYTES = 2**20
@@ -212,11 +210,6 @@ def _read_names(path: Path, fields: Sequence[str]) -> tuple[tuple[str, ...], lis
     return tuple(names), readings
 
 
-def is_number(text: str) -> bool:
-    """Returns whether a word is a decimal number."""
-    return _NUMBER.fullmatch(text) is not None
-
-
 def _scan(
     path: Path, dialect: TextOptions, names: Sequence[str], missing: frozenset[str]
 ) -> tuple[dict[str, _Column], int]:
@@ -273,12 +266,14 @@ def _unreadable(path: Path, problem: Exception) -> DataError:
 
 
 def _without(column: Any, missing: frozenset[str]) -> Any:
-    """Returns a column with nulls in place of the words for what is missing."""
+    """Returns a column with nulls in place of blanks and of the words for what is missing."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
     words = pa.array(sorted(missing), pa.large_string())
-    return pc.if_else(pc.is_in(column, words), pa.scalar(None, pa.large_string()), column)
+    return pc.if_else(
+        pc.is_in(pc.utf8_trim_whitespace(column), words), pa.scalar(None, pa.large_string()), column
+    )
 
 
 def _fits(column: Any, kind: str, dialect: TextOptions) -> bool:

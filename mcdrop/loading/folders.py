@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcdrop.errors import DataError
+from mcdrop.files.archives import read_start
 from mcdrop.loading.columns import listed
 from mcdrop.loading.images import SUFFIXES, Header, decode, read_header
 from mcdrop.loading.options import ImageOptions
@@ -75,7 +76,9 @@ def open_folder(folder: Path, options: ImageOptions) -> OpenedFolder:
     """
     classes = [path for path in _list(folder) if path.is_dir()]
     _check_classes(folder, classes)
-    groups = [_find_images(path, folder) for path in (classes or [folder])]
+    above = (realpath(folder),)
+    groups = [_find_images(path, folder, above) for path in classes]
+    groups = groups or [_find_images(folder, folder)]
     paths = [path for group in groups for path in group]
     if not paths:
         raise DataError(
@@ -109,14 +112,18 @@ def _list(folder: Path) -> list[Path]:
     return [folder / name for name in names if name[0] != "." and name.lower() not in _LITTER]
 
 
-def _find_images(folder: Path, root: Path) -> list[Path]:
+def _find_images(folder: Path, root: Path, above: tuple[str, ...] = ()) -> list[Path]:
     """Returns the images in a folder and the folders below it."""
+    place = realpath(folder)
+    if place in above:
+        raise DataError(f"{folder} is a link to a folder that it lies in. Remove it.")
     found = []
     for path in _list(folder):
         _check_link(path, root)
         if path.is_dir():
-            found += _find_images(path, root)
+            found += _find_images(path, root, (*above, place))
         elif path.suffix.lower() in SUFFIXES:
+            read_start(path, DataError)
             found.append(path)
     return found
 

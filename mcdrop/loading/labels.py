@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from mcdrop._checks import is_one_hot
 from mcdrop.errors import DataError
-from mcdrop.loading.columns import listed
+from mcdrop.loading.columns import is_number, listed
 
 Array = NDArray[Any]
 
@@ -34,8 +34,8 @@ class Labels:
 def find_missing(labels: ArrayLike) -> NDArray[np.bool_]:
     """Returns which examples lack a label, shape (N,).
 
-    Missing are NaN, None, `pandas.NA`, NaT, an empty text, and what a mask covers; of several
-    labels an example, one is enough. A -1 is a number.
+    Missing are NaN, None, `pandas.NA`, NaT, an empty or blank text, and what a mask covers; of
+    several labels an example, one is enough. A -1 is a number.
 
     Args:
         labels: Labels, shape (N, ...).
@@ -49,7 +49,7 @@ def find_missing(labels: ArrayLike) -> NDArray[np.bool_]:
         import pandas as pd
 
         objects = values.astype(object)
-        is_empty = [isinstance(value, str | bytes) and not value for value in objects.flat]
+        is_empty = [isinstance(value, str | bytes) and not value.strip() for value in objects.flat]
         missing = pd.isna(objects) | np.array(is_empty).reshape(values.shape)
     else:
         missing = np.isnan(values) if values.dtype.kind == "f" else np.zeros(values.shape, bool)
@@ -78,12 +78,19 @@ def check_present(name: str, labels: ArrayLike) -> None:
 def check_numbers(labels: Array) -> Array:
     """Returns targets that are numbers; raises DataError for names."""
     values = _as_plain(labels)
-    if values.dtype.kind == "O":
+    if values.dtype.kind != "O":
+        return values
+    words = [(place, word) for place, word in enumerate(values.flat) if not is_number(word)]
+    if not words:
         raise DataError(
-            f"they are text ({values.flat[0]!r}, ...), but the task takes numbers. If a comma "
-            "stands before the fraction, add --decimal ','."
+            f"they are numbers written as text ({values.flat[0]!r}, ...). Save them as numbers."
         )
-    return values
+    place, word = words[0]
+    raise DataError(
+        f"{len(words)} of {values.size} are text, the first {word[:40]!r} in example "
+        f"{place * len(values) // values.size}, but the task takes numbers. If a comma stands "
+        "before the fraction, add --decimal ','; leave empty what is missing."
+    )
 
 
 def number_labels(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -170,9 +171,10 @@ def _fit_shape(
         if _fits(candidate, expected):
             return candidate
     wanted = ", ".join("any" if size is None else str(size) for size in expected)
-    if columns and len(expected) == 1:
+    if columns and not _can_be_reshaped(row, expected):
+        shown = wanted if len(expected) == 1 else f"(N, {wanted})"
         raise DataError(
-            f"{name} has {len(columns)} columns ({listed(columns)}), but the model takes {wanted}. "
+            f"{name} has {len(columns)} columns ({listed(columns)}), but the model takes {shown}. "
             "Name the inputs with --x-key and the labels with --y-key, as in --y-key "
             f"{columns[-1]}."
         )
@@ -187,6 +189,10 @@ def _fits(row: tuple[int, ...], expected: Shape) -> bool:
     )
 
 
+def _can_be_reshaped(row: tuple[int, ...], expected: Shape) -> bool:
+    return math.prod(row) == math.prod(size or 0 for size in expected)
+
+
 def _advice(row: tuple[int, ...], expected: Shape) -> str:
     """Says how to repair a shape, as far as it can be told."""
     if len(row) == 3 == len(expected):
@@ -195,8 +201,7 @@ def _advice(row: tuple[int, ...], expected: Shape) -> str:
         if _fits(row[:2], expected[:2]):
             return f"Convert the images from {row[2]} to {expected[2]} channel(s)."
         return "Resize the images, or use --image-size for a folder of images."
-    size = int(np.prod(row))
-    if None not in expected and size == int(np.prod([wanted or 0 for wanted in expected])):
+    if _can_be_reshaped(row, expected):
         return f"Reshape it with x.reshape((-1, {', '.join(map(str, expected))}))."
     return "Pass data of the kind that the model was trained on."
 

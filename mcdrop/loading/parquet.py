@@ -43,9 +43,10 @@ class ParquetTable:
         """Returns Hugging Face's names for the numbers of a column, and pandas' categories."""
         categories = None
         if column in self._categorical:
-            values = next(self.batches((column,), 1)).column(0).dictionary.to_pylist()
-            is_text = all(isinstance(value, str) for value in values)
-            categories = tuple(values) if is_text else None
+            values = next(self.batches((column,), 1)).column(0)
+            # Categories that are no text are stored as plain values, without their order.
+            names = values.dictionary.to_pylist() if hasattr(values, "dictionary") else [None]
+            categories = tuple(names) if all(isinstance(name, str) for name in names) else None
         return self._class_names.get(column), categories
 
     def batches(self, columns: Sequence[str], size: int, *, as_text: bool = False) -> Iterator[Any]:

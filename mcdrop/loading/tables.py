@@ -15,7 +15,14 @@ from numpy.typing import NDArray
 from mcdrop.errors import DataError
 from mcdrop.files.archives import check_regular
 from mcdrop.loading import delimited
-from mcdrop.loading.columns import check_apart, check_unique, holds_other_sizes, listed, to_numpy
+from mcdrop.loading.columns import (
+    check_apart,
+    check_unique,
+    holds_other_sizes,
+    is_number,
+    listed,
+    to_numpy,
+)
 from mcdrop.loading.expected import InputSpec, fill_images
 from mcdrop.loading.options import DataOptions, ImageOptions
 from mcdrop.loading.parquet import open_parquet
@@ -183,7 +190,8 @@ def _open_inputs(
     if as_text and len(chosen) > 1:
         raise DataError(
             f"The model takes one text, but {table.path} has {len(chosen)} input columns "
-            f"({listed(chosen)}). Name the text, as in --x-key {chosen[0]}."
+            f"({listed(chosen)}). Name the text and the labels, as in --x-key {chosen[0]} --y-key "
+            f"{chosen[1]}."
         )
     rows = _rows(table, chosen, images, as_text=as_text)
     if expected and not as_text and rows.dtype.kind == "O":
@@ -274,9 +282,13 @@ def _not_numbers(table: TableFile, name: str) -> DataError:
         word
         for batch in table.batches((name,), 4096)
         for word in to_numpy(name, batch.column(0), ImageOptions())
-        if word is not None and not delimited.is_number(word)
+        if word is not None and not is_number(word)
     )
-    word = next(words, "")
+    word = next(words, None)
+    if word is None:
+        return DataError(
+            f"column {name!r} of {table.path} holds numbers written as text. Save it as numbers."
+        )
     message = f"column {name!r} of {table.path} holds text ({word[:40]!r}), expected numbers. "
     if re.fullmatch(r"[-+]?\d+([.,]\d+)+", word):
         return DataError(

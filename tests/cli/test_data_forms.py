@@ -218,6 +218,14 @@ def test_mixed_images_take_the_shape_of_the_model(report, tmp_path, source):
         assert "0 ant, 1 bee, 2 cat" in notes[-1]
 
 
+def test_a_folder_with_another_number_of_classes_is_told(refused, tmp_path):
+    for name in ("ant", "bee"):
+        (tmp_path / "pictures" / name).mkdir(parents=True)
+        Image.new("L", (5, 6)).save(tmp_path / "pictures" / name / "a.png")
+    line = refused("image", "pictures", "--scale", "unit")
+    assert "they have 2 classes (ant, bee), the model has 3" in line
+
+
 def test_calibration_data_are_numbered_as_the_test_data(run, models, table, tmp_path):
     words = table.label.map({0: "z", 1: "m", 2: "a"})
     table.assign(label=words).to_csv(tmp_path / "t.csv", index=False)
@@ -292,7 +300,13 @@ def test_a_feature_called_like_a_label_is_no_label(refused, table, tmp_path):
         ("classes", "a,b,c,d,y\n1,2,3,4,0.5\n1,2,3,4,1\n", (), "holds fractions"),
         ("classes", "a,b,c,d\n1,2,3,4\n", (), "t.csv has no labels. Name them with --y-key"),
         ("classes", "a,b,c,d,y\n1,2,,4,0\n1,2,3,4,1\n", (), "NaN or infinite values, the first in"),
-        ("regression", "a,b,c,d,y\n1,2,3,4,low\n1,2,3,4,5\n", (), "they are text"),
+        (
+            "regression",
+            "a,b,c,d,y\n1,2,3,4,low\n1,2,3,4,5\n",
+            (),
+            "1 of 2 are text, the first",
+        ),
+        ("regression", "a,b,c,d,y\n1,2,3,4,5\n1,2,3,4, \n", (), "t.csv lacks 1 of its 2 labels"),
         ("regression", 'a;b;c;d;y\n1;2;3;4;"5,5"\n', (), "--decimal ','"),
         ("text", "text,label\nu,0\n,1\n", (), "missing texts, the first in example 1"),
         ("text", "id,text,label\n1,u,0\n", (), "takes one text, but t.csv has 2 input columns"),

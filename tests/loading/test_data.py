@@ -231,3 +231,11 @@ def test_texts_without_a_character_are_read(tmp_path):
         header = {"descr": "<U0", "fortran_order": False, "shape": (4, 1)}
         np.lib.format.write_array_header_1_0(file, header)
     assert open_data(str(tmp_path / "data.npy")).x().tolist() == [[""]] * 4
+
+
+def test_an_archive_without_arrays_gets_a_way_out(tmp_path):
+    for name, words in (("t.csv.zip", "Unpack it first"), ("t.xlsx", "read_excel")):
+        with zipfile.ZipFile(tmp_path / name, "w") as archive:
+            archive.writestr("t.csv", "a,b")
+        with pytest.raises(DataError, match=words):
+            open_data(str(tmp_path / name))

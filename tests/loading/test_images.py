@@ -290,3 +290,20 @@ def test_an_image_bomb_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
     with pytest.raises(DataError, match="too large an image"):
         open_data(str(tmp_path))
+
+
+@pytest.mark.parametrize("target", [".", "..", "../cat/../dog"])
+def test_a_folder_linked_into_itself_is_refused(folder, target):
+    (folder / "dog" / "again").symlink_to(target)
+    with pytest.raises(DataError, match=r"again is a link to a folder that it lies in"):
+        open_data(str(folder))
+
+
+def test_what_is_called_an_image_and_cannot_be_read_is_told(folder):
+    os.mkfifo(folder / "dog" / "9.png")
+    with pytest.raises(DataError, match=r"9\.png is a pipe"):
+        open_data(str(folder))
+    (folder / "dog" / "9.png").unlink()
+    (folder / "dog" / "9.png").symlink_to("nothing.png")
+    with pytest.raises(DataError, match=r"9\.png does not exist"):
+        open_data(str(folder))

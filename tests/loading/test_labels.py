@@ -137,7 +137,7 @@ def test_at_most_ten_examples_are_listed():
 
 @pytest.mark.parametrize("labels", [np.array(["1,5"]), np.array(["a"], dtype=object)])
 def test_text_is_no_target_of_a_regression(labels):
-    with pytest.raises(DataError, match=r"they are text.*--decimal"):
+    with pytest.raises(DataError, match=r"the first .* in example 0, but .* numbers.*--decimal"):
         check_numbers(labels)
 
 

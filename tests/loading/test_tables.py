@@ -312,3 +312,15 @@ def test_bytes_that_are_no_images_are_text(write):
     data = open_data(write(text=["caf\u00e9".encode(), b"BMW", None], label=[b"u", b"v", b"w"]))
     assert data.x().tolist() == ["caf\u00e9", "BMW", None]
     assert data.y().tolist() == ["u", "v", "w"]
+
+
+def test_categories_that_are_numbers_are_these_numbers(tmp_path):
+    frame = pd.DataFrame({"a": [1.0, 2.0, 3.0], "label": pd.Categorical([2, 0, 1], [2, 0, 1])})
+    frame.to_parquet(tmp_path / "t.parquet")
+    data = open_data(str(tmp_path / "t.parquet"))
+    assert (data.categories, data.y().tolist()) == (None, [2, 0, 1])
+
+
+def test_numbers_written_as_text_are_told(write):
+    with pytest.raises(DataError, match=r"column 'b' of .* holds numbers written as text"):
+        open_data(write(a=[1.0, 2.0], b=["1", "2"], label=[0, 1]))
