@@ -103,9 +103,10 @@ class Data:
             DataError: The source has none, or some are missing.
         """
         if self.labels is None:
+            sort = "Sort the images into one subfolder a class"
+            way = sort if self.is_images else "Name them with --y-key"
             raise DataError(
-                f"{self.name} has no labels. Name them with --y-key, or pass an .npy file of them "
-                "with --labels."
+                f"{self.name} has no labels. {way}, or pass an .npy file of them with --labels."
             )
         labels = read(self.labels)
         check_present(self.name, labels)
@@ -169,7 +170,10 @@ def open_data(
     chosen = options or DataOptions()
     data = _open(source, chosen, expected)
     if chosen.labels is not None:
-        data = replace(data, labels=_open_npy(chosen.labels), categories=None)
+        note = f"The labels are those of {chosen.labels}, in place of those in {source}."
+        readings = data.readings if data.labels is None else (*data.readings, note)
+        labels = _open_npy(chosen.labels)
+        data = replace(data, labels=labels, categories=None, readings=readings)
     if chosen.class_names is not None:
         data = rename_classes(data, chosen.class_names)
     _check_lengths(data)
@@ -191,9 +195,11 @@ def _check_class_names(data: Data) -> None:
 def _open(source: str, options: DataOptions, expected: Mapping[str, InputSpec] | None) -> Data:
     path = Path(source)
     if is_named(source):
+        _check_keyless(source, options)
         named = load_named(source)
         return Data(source, {"x": ArrayRows(named.x)}, ArrayRows(named.y), named.class_names)
     if path.is_dir():
+        _check_keyless(source, options)
         folder = open_folder(path, fill_images(options.images, expected))
         rows = None if folder.labels is None else ArrayRows(folder.labels)
         return Data(
@@ -220,6 +226,16 @@ def _open(source: str, options: DataOptions, expected: Mapping[str, InputSpec] |
             readings=table.readings,
         )
     return _open_arrays(source, path, options)
+
+
+def _check_keyless(source: str, options: DataOptions) -> None:
+    """Raises DataError for names of arrays or columns in a source that has none."""
+    for option, key in (("--x-key", options.x_key), ("--y-key", options.y_key)):
+        if key is not None and options.is_labelled:
+            raise DataError(
+                f"{option} is {key!r}, but {source} has no arrays or columns with names. Leave it "
+                "out; labels in a file of their own are named by --labels."
+            )
 
 
 def rename_classes(data: Data, names: tuple[str, ...]) -> Data:
@@ -252,6 +268,7 @@ def rename_classes(data: Data, names: tuple[str, ...]) -> Data:
 def _open_arrays(source: str, path: Path, options: DataOptions) -> Data:
     start = read_start(path, DataError)
     if start.startswith(_NPY_MAGIC):
+        _check_keyless(source, options)
         return Data(source, {"x": _open_npy(path)})
     if start.startswith(ZIP_MAGIC):
         members = list_members(path, DataError)

@@ -307,3 +307,16 @@ def test_what_is_called_an_image_and_cannot_be_read_is_told(folder):
     (folder / "dog" / "9.png").symlink_to("nothing.png")
     with pytest.raises(DataError, match=r"9\.png does not exist"):
         open_data(str(folder))
+
+
+@pytest.mark.parametrize("options", [DataOptions(x_key="a"), DataOptions(y_key="label")])
+def test_a_folder_has_no_arrays_to_name(folder, options):
+    with pytest.raises(DataError, match=r"-key is .* has no arrays or columns with names"):
+        open_data(str(folder), options)
+
+
+def test_labels_of_a_file_in_place_of_the_folders_are_told(folder, tmp_path):
+    np.save(tmp_path / "labels.npy", np.arange(6) % 2)
+    data = open_data(str(folder), DataOptions(labels=tmp_path / "labels.npy"))
+    assert data.y().tolist() == [0, 1] * 3
+    assert "labels.npy, in place of those in" in data.readings[-1]
