@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from copy import copy
 from dataclasses import replace
+from functools import cached_property
 from math import prod
 from pathlib import Path
 from typing import Any, Self
@@ -11,9 +13,10 @@ from typing import Any, Self
 import numpy as np
 
 from mcdrop._checks import check_choice, check_count, check_number
-from mcdrop.engine import describe, nonfinite, pickled
+from mcdrop.engine import describe, nonfinite, pickled, pilot
 from mcdrop.engine.audit import StochasticLayer, find_leaves
-from mcdrop.engine.inputs import check_numbers, open_inputs
+from mcdrop.engine.inputs import Inputs, check_numbers, open_inputs
+from mcdrop.engine.pilot import Choice
 from mcdrop.engine.processor import choose_dtype
 from mcdrop.engine.progress import Progress, check_progress
 from mcdrop.engine.running import Options, Run
@@ -24,7 +27,7 @@ from mcdrop.engine.tasks import Asked, Task
 from mcdrop.engine.tracing import Settings
 from mcdrop.errors import DataError, ModelError
 from mcdrop.prediction import Prediction, concatenate
-from mcdrop.splitting import Splitting, check_splitting, levels_of
+from mcdrop.splitting import AUTO, PILOT_EXAMPLES, Splitting, check_splitting, levels_of
 from mcdrop.targets import PredictionWithTargets
 
 DEFAULT_SAMPLES = 50
@@ -63,7 +66,9 @@ class MCDropout:
             draws of all masks but the last layer's is followed by 16 of the last layer's, 112
             passes for little more than the price of 7. One count for each stochastic layer in
             the order in which they run; of fewer counts the first is for all layers but the
-            last ones. None draws all masks anew in each pass.
+            last ones. None draws all masks anew in each pass. "auto" chooses the counts in every
+            `predict`, by a pilot on the first 128 examples: those that reach the error of the mean
+            of `num_samples` ordinary passes at the least cost; see `choose_splitting`.
         jit_compile: Compiles the passes as a whole with XLA; mostly slower on CPUs.
 
     Raises:
@@ -93,13 +98,14 @@ class MCDropout:
         output: str | None = None,
         gaussian_scale: str | None = None,
         compute_dtype: str | None = None,
-        splitting: Sequence[int] | None = None,
+        splitting: Sequence[int] | str | None = None,
         jit_compile: bool = False,
     ) -> None:
         check_choice("masks", masks, ("independent", "shared"))
         if compute_dtype is not None:
             check_choice("compute_dtype", compute_dtype, ("bfloat16",))
-        self._splitting = None if splitting is None else check_splitting(splitting)
+        self._splitting = _checked(splitting)
+        self._choice: Choice | None = None
         self._leaves = find_leaves(model, layers)
         self._model = model
         self._asked = Asked(task, gaussian_scale, output)
@@ -108,7 +114,7 @@ class MCDropout:
             balanced=bool(balanced),
             compute_dtype=choose_dtype(compute_dtype),
             jit_compile=bool(jit_compile),
-            nested=self._splitting is not None and len(levels_of(self._splitting)) > 1,
+            nested=_is_nested(self._splitting),
         )
         if compute_dtype is not None and not any(map(can_convert, model._flatten_layers())):
             raise ModelError(
@@ -120,10 +126,20 @@ class MCDropout:
     def _make_samplers(self) -> list[Sampler]:
         return [Sampler(self._model, self._leaves, self._settings, device) for device in devices()]
 
+    @cached_property
+    def _ordinary(self) -> Self:
+        """The same model with all masks drawn anew in each pass, which needs no stages."""
+        copied = copy(self)
+        copied._splitting = None
+        copied._settings = replace(self._settings, nested=False)
+        copied._samplers = copied._make_samplers()
+        return copied
+
     def __copy__(self) -> Self:
         """Returns an object with the same model, programs and settings."""
         copied = type(self).__new__(type(self))
         copied.__dict__.update(self.__dict__)
+        copied.__dict__.pop("_ordinary", None)
         return copied
 
     def __getstate__(self) -> dict[str, Any]:
@@ -136,6 +152,7 @@ class MCDropout:
         # The choice, not what was asked for, which may be a lambda.
         state["_leaves"] = tuple(leaf.info for leaf in self._leaves)
         del state["_samplers"]
+        state.pop("_ordinary", None)
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -196,10 +213,69 @@ class MCDropout:
     def _traced_audit(self) -> tuple[tuple[StochasticLayer, ...], float | None, tuple[str, ...]]:
         """Returns the layers, and what of the audit only a trace of the model tells."""
         program = self._samplers[0].audited_program(self._model)
+        chosen = () if self.splitting_reason is None else (self.splitting_reason,)
         if program is None:
-            return self.stochastic_layers, None, ()
+            return self.stochastic_layers, None, chosen
         self._idle = program.idle
-        return self.stochastic_layers, program.share_run_once, program.notes
+        stages = (
+            () if self._splitting is None else (describe.stages(program.layers_of(program.stages)),)
+        )
+        notes = (*program.notes, *stages, *chosen)
+        return self.stochastic_layers, program.share_run_once, notes
+
+    @property
+    def splitting(self) -> Splitting | str | None:
+        """Draws of each stage as they were given, "auto", or None for ordinary passes."""
+        return self._splitting
+
+    @property
+    def splitting_reason(self) -> str | None:
+        """What "auto" chose last and why, a sentence; None before."""
+        return None if self._choice is None else self._choice.reason
+
+    def choose_splitting(self, x: Any, *, num_samples: int | None = None) -> Self:
+        """Returns the same model with the draws that `splitting="auto"` takes for these data.
+
+        A pilot looks at the first 128 examples alone, so that few are enough; its masks have a
+        seed of their own. Choose once where several data have to be sampled alike, or a long
+        run is made in parts. `summary()` says what was chosen and why.
+
+        Args:
+            x: Inputs, as for `sample`.
+            num_samples: Ordinary passes whose error of the mean is to be reached, 2 at least.
+                None is 50.
+
+        Returns:
+            An `MCDropout` whose `splitting` is the counts, or None where ordinary passes are
+            as good: where the model has one dropout, say.
+
+        Raises:
+            DataError: The inputs do not fit the model, are empty or not finite.
+            ModelError: The model fails on them, or its task is ambiguous.
+
+        Example:
+            >>> import keras
+            >>> keras.utils.set_random_seed(0)
+            >>> model = keras.Sequential([
+            ...     keras.Input((4,)), keras.layers.Dropout(0.5), keras.layers.Dense(3, "softmax")])
+            >>> mc = MCDropout(model, splitting="auto").choose_splitting(np.ones((2, 4)))
+            >>> mc.splitting is None, "no early masks" in mc.summary()
+            (True, True)
+        """
+        counts = self._counts(num_samples, minimum=2)
+        if self._splitting != AUTO:
+            raise DataError(
+                f"`splitting` is {self._splitting!r}, so there is nothing to choose; expected "
+                "MCDropout(model, splitting='auto')."
+            )
+        choice = self._choose(self._read(x).with_head(PILOT_EXAMPLES)[1], counts[0])
+        chosen = copy(self) if len(choice.splitting) > 1 else copy(self._ordinary)
+        chosen._splitting = choice.splitting if len(choice.splitting) > 1 else None
+        chosen._choice = choice
+        return chosen
+
+    def _choose(self, head: Inputs, num_samples: int) -> Choice:
+        return pilot.choose(self._model, self._samplers, head, self._asked, num_samples)
 
     def sample(
         self,
@@ -234,6 +310,11 @@ class MCDropout:
             DataError: The inputs do not fit the model, are empty or not finite.
             ModelError: The model fails on them, or nothing selected was reached.
         """
+        if self._splitting == AUTO:
+            raise DataError(
+                "`sample` cannot say which passes share masks, so `splitting` has to be counts, "
+                "not 'auto'. Take those of `choose_splitting`."
+            )
         run = self._open(x, num_samples, seed, batch_size, examples, minimum=1)
         flat = list(zip(*run.outputs(drop=_drops(on_nonfinite)), strict=True))
         for parts in flat:
@@ -429,8 +510,8 @@ class MCDropout:
         _check_seed(seed)
         if self._settings.nested:
             raise DataError(
-                f"`splitting` is {self._splitting}, but an exported model draws all masks anew in "
-                "each pass. Export MCDropout(model) without `splitting`."
+                f"`splitting` is {self._splitting!r}, but an exported model draws all masks anew "
+                "in each pass. Export MCDropout(model) without `splitting`."
             )
         export.write(
             self._model,
@@ -456,23 +537,38 @@ class MCDropout:
         _check_seed(seed)
         if batch_size is not None:
             check_count("batch_size", batch_size, minimum=1)
+        inputs, samplers = self._read(x), self._samplers
+        if self._splitting == AUTO and examples is not None:
+            raise DataError(
+                "`examples` may be a part of the data, for which splitting='auto' would choose "
+                "counts of its own. Take those of `choose_splitting` for all parts."
+            )
+        if self._splitting == AUTO:
+            inputs, head = inputs.with_head(PILOT_EXAMPLES)
+            self._choice = self._choose(head, splitting[0])
+            splitting = self._choice.splitting
+            samplers = samplers if len(splitting) > 1 else self._ordinary._samplers
+        if examples is not None:
+            inputs = inputs.numbered(check_numbers(examples))
+        run = Run(self._model, samplers, inputs, splitting, seed, batch_size)
+        self._idle = run.program.idle
+        return run
+
+    def _read(self, x: Any) -> Inputs:
+        """Returns the batches of `x`, of which the first is checked to fit the model."""
         inputs = open_inputs(
             x,
             double=describe.reads_float64(self._model),
             example_shape=describe.example_shape(self._model),
         )
         describe.check_inputs(self._model, inputs)
-        if examples is not None:
-            inputs = inputs.numbered(check_numbers(examples))
-        run = Run(self._model, self._samplers, inputs, splitting, seed, batch_size)
-        self._idle = run.idle
-        return run
+        return inputs
 
     def _counts(self, num_samples: int | None, minimum: int) -> Splitting:
-        """Returns the draws of each stage, (T,) for ordinary passes."""
+        """Returns the draws of each stage, (T,) for ordinary passes and before a choice."""
         if num_samples is not None:
             check_count("num_samples", num_samples, minimum=minimum)
-        if self._splitting is None:
+        if self._splitting is None or isinstance(self._splitting, str):
             return (DEFAULT_SAMPLES if num_samples is None else num_samples,)
         made = prod(self._splitting)
         if num_samples not in (None, made):
@@ -493,6 +589,16 @@ class MCDropout:
         if keep_samples:
             raise DataError("`keep_samples` needs the same passes for all; leave `tolerance` out.")
         return check_number("tolerance", tolerance, low=0.0, high=np.inf)
+
+
+def _checked(splitting: Any) -> Splitting | str | None:
+    if splitting is None or (isinstance(splitting, str) and splitting == AUTO):
+        return splitting
+    return check_splitting(splitting)
+
+
+def _is_nested(splitting: Splitting | str | None) -> bool:
+    return splitting is not None and (isinstance(splitting, str) or len(levels_of(splitting)) > 1)
 
 
 def _drops(on_nonfinite: str) -> bool:

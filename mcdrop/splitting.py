@@ -19,7 +19,7 @@ from math import ceil, prod
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from mcdrop._checks import check_count
 from mcdrop.errors import DataError
@@ -27,6 +27,12 @@ from mcdrop.pass_statistics import Moments
 
 Array = NDArray[np.float64]
 Splitting = tuple[int, ...]
+
+AUTO = "auto"
+"""What stands for counts that a pilot chooses."""
+
+PILOT_EXAMPLES = 128
+"""First examples that "auto" looks at."""
 
 MINIMUM_OUTER_DRAWS = 6
 """Draws of stage 1 that `allocate` asks for at least: the error of the mean comes from these alone,
@@ -181,7 +187,7 @@ def variance_of_mean(components: Array, levels: Splitting, outer_draws: Array) -
     return np.maximum(total, 0.0) / outer_draws
 
 
-def allocate(components: Sequence[float], costs: Sequence[float], num_samples: int) -> Splitting:
+def allocate(components: ArrayLike, costs: Sequence[float], num_samples: int) -> Splitting:
     """Returns the draws of each stage that reach the error of T ordinary passes at least cost.
 
     Least sum_k c_k m_k for which sum_k s_k / m_k <= (sum_k s_k) / T, with m_k = n_1 ... n_k draws
@@ -189,7 +195,8 @@ def allocate(components: Sequence[float], costs: Sequence[float], num_samples: i
     stages of which this would fall are taken as one; whole numbers are tried around it.
 
     Args:
-        components: Share s_k of each stage in the variance of a pass, at least 0.
+        components: Share s_k of each stage in the variance of a pass, shape (K,); what is below
+            0 counts as 0. For several outputs (R, K): the error of each is reached.
         costs: Work c_k of one draw of each stage, at least 0 and not all 0.
         num_samples: T, ordinary passes whose error of the mean is to be reached.
 
@@ -211,16 +218,18 @@ def allocate(components: Sequence[float], costs: Sequence[float], num_samples: i
         (50, 1)
     """
     check_count("num_samples", num_samples, minimum=2)
-    shares = np.maximum(np.asarray(components, dtype=np.float64), 0.0)
+    shares = np.maximum(np.atleast_2d(np.asarray(components, dtype=np.float64)), 0.0)
+    shares = shares[shares.sum(axis=1) > 0.0]
     work = np.asarray(costs, dtype=np.float64)
-    ordinary = (num_samples, *(1,) * (len(shares) - 1))
-    if shares.sum() == 0.0:
+    ordinary = (num_samples, *(1,) * (len(work) - 1))
+    if not len(shares):
         return ordinary
-    shares = shares / shares.sum()
+    shares = shares / shares.sum(axis=1, keepdims=True)
     best, least = ordinary, float(num_samples * work.sum())
-    for inner in _inner_draws(shares, work):
+    for inner in _inner_draws(shares.mean(axis=0), work):
         draws = np.cumprod((1, *inner))
-        outer = max(MINIMUM_OUTER_DRAWS, ceil(num_samples * float((shares / draws).sum()) - 1e-9))
+        left = float((shares / draws).sum(axis=1).max())
+        outer = max(MINIMUM_OUTER_DRAWS, ceil(num_samples * left - 1e-9))
         cost = float(outer * (work * draws).sum())
         if cost < least * (1.0 - 1e-9):
             best, least = (outer, *inner), cost

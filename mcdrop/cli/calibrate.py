@@ -41,7 +41,7 @@ def run(options: Namespace, terminal: Terminal) -> None:
 def _calibrate(options: Namespace, output: Output, terminal: Terminal) -> None:
     mc = wrap_model(options.model, options, terminal)
     examples = open_examples(options.data, mc.model, options, terminal)
-    trial = try_out(mc, examples, options)
+    mc, trial = try_out(mc, examples, options, terminal)
     calibrations.check_task("--method", options.method, trial)
     labels = read_labels(examples, trial)
     tell_readings(examples, labels, terminal)

@@ -91,7 +91,8 @@ def _evaluate(name: str, path: Path, options: Namespace, terminal: Terminal) -> 
     try:
         mc = wrap_model(path, options, terminal)
         examples = open_examples(options.data, mc.model, options, terminal)
-        labels = read_labels(examples, try_out(mc, examples, options))
+        mc, trial = try_out(mc, examples, options, terminal)
+        labels = read_labels(examples, trial)
     except NoDropoutError:
         raise
     except McdropError as error:

@@ -15,6 +15,9 @@ SCALES = ("none", "unit", "symmetric")
 CALIBRATORS = ("temperature", "vector", "beta", "isotonic", "variance")
 METHODS = (*CALIBRATORS, "conformal", "conformal-by-class")
 
+DEFAULT_SAMPLES = 50
+"""Passes where no number is given, as in `MCDropout.predict`."""
+
 MODEL = "MODEL"
 DATA = "DATA"
 FILE = "FILE"
@@ -47,6 +50,16 @@ def names(text: str) -> tuple[str, ...]:
     if not all(parts):
         raise argparse.ArgumentTypeError(f"{text!r} is no comma-separated list of names")
     return parts
+
+
+def splitting(text: str) -> tuple[int, ...] | str:
+    """Returns counts of draws such as 7,16, or "auto"."""
+    if text.strip() == "auto":
+        return "auto"
+    parts = text.split(",")
+    if not all(part.strip().isdecimal() for part in parts):
+        raise argparse.ArgumentTypeError(f"{text!r} is no splitting, expected 7,16 or auto")
+    return tuple(int(part) for part in parts)
 
 
 def image_size(text: str) -> tuple[int, int]:
@@ -301,7 +314,8 @@ def add_selection(parser: Any) -> Any:
 
 def add_passes(parser: Any, seed_of: str = "the masks") -> None:
     """Adds --samples and --seed."""
-    add(parser, "--samples", metavar="T", type=int, default=50, help="stochastic passes, from 2 up")
+    default = f"(default: {DEFAULT_SAMPLES})"
+    add(parser, "--samples", metavar="T", type=int, help=f"stochastic passes, from 2 up {default}")
     add(parser, "--seed", metavar="N", type=int, default=0, help=f"seed of {seed_of}")
 
 
@@ -309,6 +323,15 @@ def add_sampling(parser: Any) -> None:
     """Adds the options that say what samples and how often."""
     group = add_selection(parser)
     add_passes(group)
+    add(
+        group,
+        "--splitting",
+        metavar="A,B",
+        type=splitting,
+        help="passes that share their early masks: each of A draws of all masks but the last "
+        "layer's is followed by B of the last layer's; one number for each layer, or auto, which "
+        "reaches the error of --samples ordinary passes in less time",
+    )
     add(
         group,
         "--batch-size",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from argparse import Namespace
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -22,8 +23,9 @@ from mcdrop.recalibrate.calibrations import Calibration, Fingerprint
 PART_SIZE = 65536
 
 _SETTINGS = (
-    *("samples", "seed", "layers", "masks", "balanced", "task", "model_output", "gaussian_scale"),
-    *("compute_dtype", "tolerance", "on_nonfinite", "limit", "drop_missing", "abstain_above"),
+    *("samples", "splitting", "seed", "layers", "masks", "balanced", "task", "model_output"),
+    *("gaussian_scale", "compute_dtype", "tolerance", "on_nonfinite", "limit", "drop_missing"),
+    "abstain_above",
 )
 """Options that decide the numbers; what decides the inputs is seen in their checksums."""
 
@@ -53,7 +55,7 @@ def run(options: Namespace, calibration: Calibration | None, terminal: Terminal)
 def _record(options: Namespace) -> dict[str, Any]:
     """Returns what decides the numbers."""
     given = options.calibration
-    return {
+    record = {
         "model": checksum(options.model),
         "calibration": None if given is None else checksum(given),
         "imports": [checksum(Path(n)) if n.endswith(".py") else n for n in options.imports],
@@ -61,6 +63,8 @@ def _record(options: Namespace) -> dict[str, Any]:
         **{name: getattr(options, name) for name in _SETTINGS},
         "versions": {package: version(package) for package in _PACKAGES},
     }
+    # As it is read again: a list of layers or counts is no tuple there.
+    return dict(json.loads(json.dumps(record)))
 
 
 @contextmanager

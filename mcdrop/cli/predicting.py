@@ -12,6 +12,7 @@ from mcdrop.cli.work import (
     Examples,
     only_output,
     open_examples,
+    passes_of,
     tell_readings,
     try_out,
     wrap_model,
@@ -52,11 +53,11 @@ class Predicting:
         """Loads the model, opens the data and tries both on the first examples."""
         mc = wrap_model(options.model, options, terminal)
         examples = open_examples(options.data, mc.model, options, terminal)
-        trial = try_out(mc, examples, options)
+        mc, trial = try_out(mc, examples, options, terminal)
         if calibration is not None:
             model = fingerprint_of_model(mc.model)
             calibration.made_for.check(options.calibration, trial, model)
-            _tell_differences(calibration, options, terminal)
+            _tell_differences(calibration, trial, options, terminal)
         if options.abstain_above is not None:
             uncertainty(trial)
         tell_readings(examples, None, terminal)
@@ -87,7 +88,7 @@ class Predicting:
         options, first = self.options, rows.start or 0
         for predictions in self.mc.predict_batches(
             blocks,
-            num_samples=options.samples,
+            num_samples=passes_of(self.mc, options),
             seed=options.seed,
             batch_size=options.batch_size,
             tolerance=options.tolerance,
@@ -116,16 +117,19 @@ class Predicting:
                 "output": str(options.output),
                 "task": self.trial.task,
                 "num_examples": len(self),
-                "num_samples": options.samples,
+                "num_samples": passes_of(self.mc, options),
                 "seed": options.seed,
                 **more,
             }
+            | ({"splitting": self.trial.splitting} if self.trial.splitting else {})
             | ({} if calibration is None else {"calibration": calibration.to_dict()})
         )
 
 
-def _tell_differences(calibration: Calibration, options: Namespace, terminal: Terminal) -> None:
-    found = calibration.made_for.differences(options.samples, options.masks, options.balanced)
+def _tell_differences(
+    calibration: Calibration, trial: Prediction, options: Namespace, terminal: Terminal
+) -> None:
+    found = calibration.made_for.differences(trial, options.samples)
     if options.tolerance is not None:
         found = "the same passes for all examples, not as many as --tolerance asks for"
     if found:

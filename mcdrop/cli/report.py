@@ -55,7 +55,7 @@ def _report(options: Namespace, output: Output, terminal: Terminal) -> int:
 
     mc = wrap_model(options.model, options, terminal)
     examples = open_examples(options.data, mc.model, options, terminal)
-    trial = try_out(mc, examples, options)
+    mc, trial = try_out(mc, examples, options, terminal)
     requirements.check_names(options.require, trial.task)
     labels = read_labels(examples, trial)
     check_class_names(trial, labels.class_names)
@@ -162,5 +162,5 @@ def _open_more(
     if source is None:
         return None
     examples = open_examples(source, mc.model, options, terminal, is_labelled=is_labelled)
-    try_out(mc, examples, options)
+    try_out(mc, examples, options, terminal)
     return examples

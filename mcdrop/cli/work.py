@@ -8,6 +8,7 @@ from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcdrop._checks import check_count
+from mcdrop.cli.options import DEFAULT_SAMPLES
 from mcdrop.cli.terminal import Terminal, import_keras
 from mcdrop.errors import DataError
 from mcdrop.files import Kind, Output, claim
@@ -40,6 +42,7 @@ from mcdrop.loading.named import is_named
 from mcdrop.loading.ranges import input_warnings
 from mcdrop.loading.saved import read_saved_model
 from mcdrop.prediction import Prediction
+from mcdrop.splitting import AUTO, PILOT_EXAMPLES, check_splitting
 
 if TYPE_CHECKING:
     from mcdrop.predictor import MCDropout
@@ -118,6 +121,7 @@ def wrap(model: Any, options: Namespace) -> MCDropout:
         output=options.model_output,
         gaussian_scale=options.gaussian_scale,
         compute_dtype=options.compute_dtype,
+        splitting=getattr(options, "splitting", None),
     )
 
 
@@ -184,7 +188,20 @@ def _input_paths(options: Namespace) -> list[Path]:
 
 
 def check_passes(options: Namespace) -> None:
-    """Raises DataError unless there are enough passes for a variance, and not too many."""
+    """Settles how many passes there are: enough for a variance, and not too many.
+
+    Raises:
+        DataError: They are too few or too many, or --splitting makes another number.
+    """
+    counts = getattr(options, "splitting", None)
+    made = prod(check_splitting(counts)) if isinstance(counts, tuple) else None
+    if options.samples is None:
+        options.samples = DEFAULT_SAMPLES if made is None else made
+    elif made not in (None, options.samples):
+        raise DataError(
+            f"`--samples` is {options.samples}, but `--splitting` "
+            f"{','.join(map(str, counts or ()))} makes {made} passes. Leave --samples out."
+        )
     if check_count("--samples", options.samples, minimum=2) > MOST_PASSES:
         raise DataError(
             f"`--samples` is {options.samples}, expected at most {MOST_PASSES}. A few hundred are "
@@ -202,7 +219,7 @@ def sample(
     with terminal.progress(what) as progress:
         predictions = mc.predict(
             x,
-            num_samples=options.samples,
+            num_samples=passes_of(mc, options),
             seed=options.seed,
             batch_size=options.batch_size,
             tolerance=options.tolerance,
@@ -213,11 +230,26 @@ def sample(
     return only_output(predictions)
 
 
-def try_out(mc: MCDropout, examples: Examples, options: Namespace) -> Prediction:
-    """Returns the prediction of the first examples, to find mistakes before the long run."""
+def passes_of(mc: MCDropout, options: Namespace) -> int:
+    """Returns the number of passes of a model whose draws are settled."""
+    return prod(mc.splitting) if isinstance(mc.splitting, tuple) else int(options.samples)
+
+
+def try_out(
+    mc: MCDropout, examples: Examples, options: Namespace, terminal: Terminal
+) -> tuple[MCDropout, Prediction]:
+    """Returns the prediction of the first examples, to find mistakes before the long run.
+
+    And the model with its draws settled: --splitting auto looks at the first examples.
+    """
     _check_output_name(options.model_output, mc.output_names)
+    if mc.splitting == AUTO:
+        first = next(iter(examples.fitted.blocks(PILOT_EXAMPLES)))
+        mc = mc.choose_splitting(first, num_samples=options.samples)
+        terminal.note(str(mc.splitting_reason))
     x = next(iter(examples.fitted.blocks(2)))
-    return only_output(mc.predict(x, num_samples=2, seed=options.seed))
+    counted = None if mc.splitting else 2
+    return mc, only_output(mc.predict(x, num_samples=counted, seed=options.seed))
 
 
 def only_output(predictions: Any) -> Prediction:

@@ -117,9 +117,7 @@ class Predictor:
             "on_nonfinite": on_nonfinite,
         }
         self._scale = scale
-        self._calibration = (
-            None if calibration is None else _calibration(calibration, num_samples, settings)
-        )
+        self._calibration = None if calibration is None else calibrations.load(Path(calibration))
         self._abstain_above = abstain_above
         self._imports = tuple(imports)
         self._settings = settings
@@ -208,7 +206,16 @@ class Predictor:
         """Raises DataError for what can only be told once the model is there."""
         if self._calibration is not None:
             model = calibrations.fingerprint_of_model(mc.model)
-            self._calibration.made_for.check(Path("The calibration"), trial, model)
+            made_for, passes = self._calibration.made_for, self._sampling["num_samples"]
+            made_for.check(Path("The calibration"), trial, model)
+            found = made_for.differences(trial, passes or trial.num_samples)
+            if found:
+                warnings.warn(
+                    f"The calibration was fitted on predictions with {found}; it may not hold for "
+                    "these.",
+                    DataWarning,
+                    stacklevel=3,
+                )
         if self._abstain_above is not None:
             uncertainty(trial)
 
@@ -252,21 +259,6 @@ def _load(predictor: Predictor) -> _Loaded:
                 del _LOADED[next(iter(_LOADED))]
             _LOADED[predictor._key] = loaded
         return _LOADED[predictor._key]
-
-
-def _calibration(path: str | Path, num_samples: int | None, settings: Mapping[str, Any]) -> Any:
-    """Returns a calibration, with a warning where it was fitted on other predictions."""
-    found = calibrations.load(Path(path))
-    masks = (settings.get("masks", "independent"), bool(settings.get("balanced", False)))
-    if num_samples is not None:
-        differences = found.made_for.differences(num_samples, *masks)
-        if differences:
-            warnings.warn(
-                f"{path} was fitted on predictions with {differences}; it may not hold for these.",
-                DataWarning,
-                stacklevel=3,
-            )
-    return found
 
 
 def _only(predictions: Any) -> Prediction:

@@ -128,6 +128,12 @@ def _by_name(struct: Any, inputs: Inputs) -> tuple[list[Any], list[Any]]:
     return [named[name] for name in flat], [arrays[name] for name in flat]
 
 
+def stages(layers: Sequence[str]) -> str:
+    """Returns in words which layers form the stages that splitting counts."""
+    listed = "; ".join(f"{number}. {names}" for number, names in enumerate(layers, 1))
+    return f"Stages that `splitting` counts: {listed}."
+
+
 def summary(
     model: Any,
     layers: Sequence[StochasticLayer],

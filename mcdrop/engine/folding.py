@@ -144,7 +144,8 @@ def _multiply(product: _Product, following: Leaf | None, draws: Draws) -> Tensor
         with draws.owned_by(following.ordinal):
             rate = following.info.rate
             rows: Any = draws.source()
-            kept = masks.keep_mask(rate, units_out, draws.stream(), rows)[:, 0]
+            stream = draws.stream(rows, [units_out])
+            kept = masks.keep_mask(rate, units_out, stream, rows)[:, 0]
         columns = tf.boolean_mask(columns, tf.reshape(kept, [-1]))
     passes, units = columns // units_out, columns % units_out
     kernel = tf.cast(tf.transpose(dense.kernel), dense.compute_dtype)

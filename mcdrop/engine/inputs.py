@@ -64,6 +64,33 @@ class Inputs:
     _pieces: Iterable[list[Array]]
     numbers: Numbers | None = None
 
+    def __len__(self) -> int:
+        """Returns N, of examples that are at hand at once."""
+        return int(self.num_examples or 0)
+
+    def with_head(self, count: int) -> tuple[Inputs, Inputs]:
+        """Returns these inputs, and apart from them the first `count` examples of one shape."""
+        pieces = iter(self._pieces)
+        first = next(pieces)
+        read, alike, held = [first], [first], len(first[0])
+        while held < count:
+            piece = next(pieces, None)
+            if piece is None:
+                break
+            read.append(piece)
+            if _kind_of(piece) != _kind_of(first):
+                break
+            alike.append(piece)
+            held += len(piece[0])
+        arrays = [array[:count] for array in _join(alike)]
+        head = Inputs(self.structure, self.first, len(arrays[0]), [arrays])
+        return replace(self, _pieces=itertools.chain(read, pieces)), head
+
+    def take(self, rows: NDArray[np.intp]) -> Inputs:
+        """Returns some examples of inputs of one shape, such as a head, at hand at once."""
+        (arrays,) = self._pieces
+        return Inputs(self.structure, self.first, len(rows), [[array[rows] for array in arrays]])
+
     def batches(
         self, size_of: Callable[[list[Array]], int], *, finite: bool = True
     ) -> Iterator[Batch]:

@@ -41,6 +41,10 @@ from mcdrop.errors import ModelError, ModelWarning
 
 Tensor = Any
 
+ELEMENT, RANDOM_NUMBER, STATISTICS = 30.0, 60.0, 1500.0
+"""Multiply-accumulates that take as long as one output of a layer, one random number, and what is
+made of one output of the model."""
+
 _WIDE_ROW_BYTES = 16 * 2**20
 """Above this size of a tensor for one row, 16 passes at once would fill memory for no gain."""
 
@@ -211,11 +215,24 @@ class Program:
         return [inspection.largest_row(part.tensors()) for part in self._stages(starts).parts]
 
     def costs(self, starts: Sequence[int]) -> tuple[float, ...]:
-        """Estimates the multiply-accumulates of one draw of each stage, for one example."""
+        """Estimates the work of one draw of each stage, for one example.
+
+        Its unit is a multiply-accumulate: a random number, an output of a layer and the
+        statistics of an output of the model count as so many of them.
+        """
         level = self._cutter(starts).level
         work = [0.0] * (len(starts) + 1)
+        made: dict[int, Tensor] = {}
         for call in self._trace.calls:
-            work[max(map(level, map(self._trace.first, call.outputs)))] += call.multiplications
+            found = [self._trace.first(tensor) for tensor in call.outputs]
+            work[max(map(level, found))] += call.multiplications
+            made |= {id(tensor): tensor for tensor in found}
+        for tensor in made.values():
+            work[level(tensor)] += ELEMENT * _elements(tensor)
+        for number, place in enumerate(self._trace.draws.places):
+            stage = sum(start <= number for start in starts)
+            work[stage] += RANDOM_NUMBER * self._trace.draws.units[id(place.passes)]
+        work[-1] += STATISTICS * sum(map(_elements, self._trace.outputs))
         return tuple(work[1:])
 
     def nested(
@@ -571,6 +588,10 @@ def _warnings(
             "mcdrop does not control: results may not be reproducible. Use keras.random there."
         )
     return tuple(notes)
+
+
+def _elements(tensor: Tensor) -> float:
+    return inspection.row_bytes(tensor) / max(tensor.dtype.size, 1)
 
 
 def _repeated(crossing: Crossing, value: Tensor, count: Tensor) -> Tensor:

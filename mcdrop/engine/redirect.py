@@ -16,6 +16,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -88,6 +89,8 @@ class Draws:
         refused: Stand-ins for draws that cannot be made reproducible, each with the name of the
             function of `keras.random` that was called.
         single_pass: Something drew noise for no particular example.
+        units: Random numbers that each place draws for one example and pass, by `id` of its
+            passes; sizes that are unknown count as 1.
     """
 
     def __init__(
@@ -107,6 +110,7 @@ class Draws:
         self.foreign = 0
         self.refused: list[tuple[Tensor, str]] = []
         self.single_pass = False
+        self.units: Counter[int] = Counter()
         self._graph = tf.compat.v1.get_default_graph()
         self.is_random = is_random
         self._who = who
@@ -137,8 +141,15 @@ class Draws:
         finally:
             self._muted = outer
 
-    def stream(self) -> int:
-        """Returns the constant that names the next draw: owner, its call, and draw in the call."""
+    def stream(self, rows: Rows, sizes: masks.Shape) -> int:
+        """Returns the constant that names the next draw: owner, its call, and draw in the call.
+
+        Args:
+            rows: The rows it draws for.
+            sizes: Sizes of what it draws for one of them.
+        """
+        if not rows.shared:
+            self.units[id(rows.passes)] += prod(filter(_is_known, sizes))
         if self.owner is None:
             self.foreign += 1
             owner, call, drawn = _FOREIGN, self.foreign, 0
@@ -252,14 +263,15 @@ def _dropout(
         return tf.zeros_like(inputs)
     sizes = _sizes(inputs)
     noise = sizes if noise_shape is None else _noise_sizes(noise_shape, sizes)
-    stream = draws.stream()
     if not any(map(_is_batch, sizes)):
-        values = masks.drop(inputs[None], rate, noise, stream, draws.whole(rows))
+        rows = draws.whole(rows)
+        values = masks.drop(inputs[None], rate, noise, draws.stream(rows, noise), rows)
         return tf.ensure_shape(values[0], inputs.shape)
     order = _batch_first(sizes)
     first, *units = (noise[axis] for axis in order)
     if not _is_batch(first):
         rows = replace(rows, shared=True)
+    stream = draws.stream(rows, units)
     moved = tf.transpose(inputs, order) if order[0] else inputs
     source = draws.as_source(moved, stream, rows)
     values = moved if source is None else source
@@ -344,12 +356,12 @@ def _unit_noise(draws: Draws, shape: Any, generator: Callable[..., Tensor], mean
     sizes = _sizes_of_shape(shape)
     if rows is None:
         return tf.fill(sizes, mean)
-    stream = draws.stream()
     if not any(map(_is_batch, sizes)):
-        return generator(tf.constant(1), sizes, stream, draws.whole(rows))[0]
+        rows = draws.whole(rows)
+        return generator(tf.constant(1), sizes, draws.stream(rows, sizes), rows)[0]
     order = _batch_first(sizes)
     first, *units = (sizes[axis] for axis in order)
-    noise = generator(first, units, stream, rows)
+    noise = generator(first, units, draws.stream(rows, units), rows)
     noise = tf.transpose(noise, np.argsort(order)) if order[0] else noise
     return tf.ensure_shape(noise, [_static(size) for size in sizes])
 
@@ -398,9 +410,13 @@ def _static_or_tensor(size: Any) -> Any:
 
 
 def _static(size: Any) -> int | None:
-    return size if isinstance(size, int) else None
+    return size if _is_known(size) else None
+
+
+def _is_known(size: Any) -> bool:
+    return isinstance(size, int)
 
 
 def _is_batch(size: Any) -> bool:
     """The batch axis is the one whose size is unknown while tracing."""
-    return not isinstance(size, int)
+    return not _is_known(size)

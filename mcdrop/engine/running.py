@@ -81,9 +81,9 @@ class Run:
         self._batch_size = batch_size
 
     @property
-    def idle(self) -> dict[int, str]:
-        """Why selected layers do not sample after all, by ordinal."""
-        return self._program.idle
+    def program(self) -> Program:
+        """The program of the first examples."""
+        return self._program
 
     def pack(self, flat: list[Any]) -> Any:
         """Returns flat outputs in the model's own structure."""

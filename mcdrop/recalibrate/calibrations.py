@@ -89,6 +89,7 @@ class MadeFor:
         num_samples: Passes of the predictions.
         masks: Their masks.
         balanced: Whether the masks were balanced.
+        splitting: Draws of each stage, as 7,1,16; "" for ordinary passes.
         num_examples: Examples of the calibration set.
         num_smallest: Examples of its rarest class; of all for other tasks.
         data_name: Name of the calibration set.
@@ -102,6 +103,7 @@ class MadeFor:
     num_samples: int
     masks: str
     balanced: bool
+    splitting: str
     num_examples: int
     num_smallest: int
     data_name: str
@@ -131,6 +133,7 @@ class MadeFor:
             num_samples=prediction.num_samples,
             masks=prediction.masks,
             balanced=prediction.balanced,
+            splitting=_in_words(prediction),
             num_examples=len(prediction),
             num_smallest=smallest,
             data_name=data_name,
@@ -153,15 +156,31 @@ class MadeFor:
                 "weights, so it promises nothing here. Make one with mcdrop calibrate."
             )
 
-    def differences(self, num_samples: int, masks: str, balanced: bool) -> str:
-        """Returns in what the sampling differs from that of the fit, "" for nothing."""
+    def differences(self, trial: Prediction, num_samples: int) -> str:
+        """Returns in what the sampling differs from that of the fit, "" for nothing.
+
+        Args:
+            trial: A prediction of a few examples.
+            num_samples: Passes of the predictions, where they share no masks.
+        """
         found = []
-        if num_samples != self.num_samples:
+        splitting = _in_words(trial)
+        if splitting != self.splitting:
+            found.append(f"{_split(self.splitting)}, not {_split(splitting)}")
+        elif not splitting and num_samples != self.num_samples:
             found.append(f"{self.num_samples} passes, not {num_samples}")
-        if (masks, balanced) != (self.masks, self.balanced):
+        if (trial.masks, trial.balanced) != (self.masks, self.balanced):
             before = f"{'balanced ' * self.balanced}{self.masks}"
-            found.append(f"{before} masks, not {'balanced ' * balanced}{masks}")
+            found.append(f"{before} masks, not {'balanced ' * trial.balanced}{trial.masks}")
         return " and ".join(found)
+
+
+def _in_words(prediction: Prediction) -> str:
+    return ",".join(map(str, prediction.splitting or ()))
+
+
+def _split(splitting: str) -> str:
+    return f"--splitting {splitting}" if splitting else "ordinary passes"
 
 
 def count_outputs(prediction: Prediction) -> int:
@@ -254,6 +273,8 @@ def load(path: Path) -> Calibration:
     calibrator = recalibrate.load(path)
     found = json.loads(path.read_text(encoding="utf-8")).get(_MADE_FOR)
     expected = MadeFor.__dataclass_fields__
+    if isinstance(found, dict):
+        found = {"splitting": ""} | found  # calibrations of before there was any
     if not isinstance(found, dict) or set(found) != set(expected):
         raise DataError(
             f"{path} does not say what it was made for. Make a calibration with mcdrop calibrate."

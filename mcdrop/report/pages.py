@@ -219,6 +219,8 @@ def _options(content: Content) -> str | None:
     if content.kind != "classes" and not one_value:
         return None
     words = [f"--samples {prediction.num_samples}"]
+    if prediction.splitting is not None:
+        words = [f"--splitting {','.join(map(str, prediction.splitting))}"]
     if prediction.masks != "independent":
         words.append(f"--masks {prediction.masks}")
     if prediction.balanced:
@@ -276,6 +278,8 @@ def _facts(content: Content) -> list[tuple[str, str]]:
     prediction = evaluation.prediction
     facts = [("Model", context.model_name), ("Data", context.data_name)]
     facts.append(("Passes", formatting.count(evaluation.num_samples)))
+    if prediction.splitting is not None:
+        facts.append(("Draws of each stage", " x ".join(map(str, prediction.splitting))))
     masks = f"{prediction.masks}{', balanced' if prediction.balanced else ''}"
     facts.append(("Masks", masks))
     facts.append(("Seed of the masks", None if context.seed is None else str(context.seed)))

@@ -13,6 +13,7 @@ from keras import layers, ops
 import mcdrop
 from mcdrop.engine import sampling
 from mcdrop.engine.masks import Bernoulli, Rows, keep_mask
+from mcdrop.engine.program import ELEMENT, RANDOM_NUMBER, STATISTICS
 
 from .harness import without_xla
 from .models import CASES, numbers
@@ -164,7 +165,10 @@ def test_stages_draw_their_masks_once_for_all_that_follows():
     program, frontier = nested_program(model, x)
     assert len(program.places) == 2
     assert program.can_start(1)
-    assert program.costs((0, 1)) == (64 * 6, 6 * 3)
+    made = ELEMENT * (64 + 64 + 6), ELEMENT * (6 + 3)  # dropout, flatten, dense; dropout, dense
+    early = 64 * 6 + made[0] + 64 * RANDOM_NUMBER
+    late = 6 * 3 + made[1] + 6 * RANDOM_NUMBER + 3 * STATISTICS
+    assert program.costs((0, 1)) == (early, late)
     passes = draw(program, frontier, len(x), first=0, counts=[3, 5], starts=(0, 1))
     assert passes.shape == (15, 3, 3)
     for number in (0, 7, 14):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import pickle
 from itertools import product
 
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from keras import layers, tree
 
 import mcdrop
@@ -192,3 +194,83 @@ def test_a_number_of_passes_that_disagrees_is_refused(model, x, tmp_path):
         mc.sample(x, num_samples=50)
     with pytest.raises(DataError, match="Export MCDropout"):
         mc.export(tmp_path / "exported")
+
+
+def segmentation_model():
+    """Pixels of 5 x 4 with a dropout before and one behind the last but one convolution."""
+    keras.utils.set_random_seed(2)
+    inputs = keras.Input((5, 4, 2))
+    hidden = layers.Conv2D(6, 3, padding="same", activation="relu")(layers.Dropout(0.3)(inputs))
+    hidden = layers.SpatialDropout2D(0.5)(hidden)
+    return keras.Model(inputs, layers.Conv2D(3, 1, activation="softmax")(hidden))
+
+
+def test_pixels_have_the_mean_and_variance_of_many_ordinary_passes():
+    x = np.random.default_rng(0).normal(size=(30, 5, 4, 2)).astype(np.float32)
+    model = segmentation_model()
+    many = without_xla(mcdrop.MCDropout(model)).predict(x, num_samples=1500, seed=99)
+    mc = split(model, (6, 4))
+    few = [mc.predict(x, seed=seed) for seed in range(8)]
+    assert few[0].mean.shape == (30, 5, 4, 3)
+    assert few[0].variance_components.shape == (2, 30, 5, 4, 3)
+    # An image is one draw of masks; its pixels go together.
+    for name in ("mean", "variance", "expected_entropy"):
+        reference = getattr(many, name)
+        found = np.stack([getattr(run, name) for run in few]) - reference
+        by_image = found.reshape(*found.shape[:2], -1)[..., 0]
+        error = by_image.std() / np.sqrt(by_image.size)
+        assert abs(by_image.mean()) < 4.5 * error, name
+    evaluation = mcdrop.evaluate(few[0], np.zeros((30, 5, 4), int))
+    assert np.isfinite(evaluation["accuracy"].monte_carlo.value)
+
+
+def test_kept_passes_of_shared_masks_are_functions_for_batch_acquisition():
+    keras.utils.set_random_seed(3)
+    model = keras.Sequential(
+        [
+            keras.Input((4,)),
+            layers.Dropout(0.3),
+            layers.Dense(8, activation="relu"),
+            layers.Dropout(0.5),
+            layers.Dense(3, activation="softmax"),
+        ]
+    )
+    x = np.random.default_rng(0).normal(size=(12, 4)).astype(np.float32)
+    prediction = split(model, (8, 6), masks="shared").predict(x, keep_samples=True)
+    alone = split(model, (8, 6), masks="shared").predict(x[5:], keep_samples=True)
+    np.testing.assert_allclose(prediction.samples[:, 5:], alone.samples, rtol=1e-5, atol=1e-6)
+    scores = mcdrop.acquisition.score(prediction.samples, method="mutual_information")
+    np.testing.assert_allclose(scores, prediction.mutual_information, rtol=1e-4, atol=1e-6)
+    chosen = mcdrop.acquisition.batch_bald(prediction.samples, 3).indices
+    assert len(set(chosen.tolist())) == 3
+
+
+def test_targets_of_shuffled_data_belong_to_split_passes(x):
+    model = keras.Sequential([keras.Input((6, 6, 2)), *[make() for make in LAYERS]])
+    targets = np.arange(len(x), dtype=np.float32)
+    data = tf.data.Dataset.from_tensor_slices((x, targets)).shuffle(len(x), seed=0).batch(2)
+    for splitting in ((4, 3), "auto"):
+        mc = split(model, splitting, task="regression")
+        found = mc.predict_with_targets(data)
+        order = np.argsort(found.targets)
+        off = mc.predict(x).deterministic
+        np.testing.assert_allclose(found.prediction.deterministic[order], off, rtol=1e-5)
+
+
+def test_a_recurrent_layer_is_one_stage_with_all_its_masks():
+    inputs = keras.Input((5, 3))
+    hidden = layers.LSTM(4, dropout=0.3, recurrent_dropout=0.3)(layers.Dropout(0.2)(inputs))
+    model = keras.Model(inputs, layers.Dense(1)(layers.Dropout(0.5)(hidden)))
+    x = np.random.default_rng(0).normal(size=(2, 5, 3)).astype(np.float32)
+    prediction = split(model, (3, 2, 4), task="regression").predict(x, keep_samples=True)
+    assert prediction.samples.shape == (24, 2, 1)
+    assert prediction.variance_components.shape == (3, 2, 1)
+    ordinary = without_xla(mcdrop.MCDropout(model)).sample(x, num_samples=1)
+    np.testing.assert_allclose(prediction.samples[0], ordinary[0], rtol=1e-5, atol=1e-6)
+
+
+def test_split_models_are_pickled(model, x):
+    mc = split(model, (3, 5), task="regression")
+    copied = pickle.loads(pickle.dumps(mc))  # noqa: S301
+    assert copied.splitting == (3, 5)
+    np.testing.assert_allclose(copied.sample(x), mc.sample(x), rtol=1e-5, atol=1e-6)

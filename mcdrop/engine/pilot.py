@@ -1,0 +1,186 @@
+"""`splitting="auto"`: a pilot run on the first examples chooses how often each stage is drawn.
+
+The first examples are ranked by the variance over a few passes. For the most uncertain of them,
+whose error matters and whose early masks count for more, each place at which the passes can be
+cut is tried: some draws of all that comes before it, each followed by several of what comes
+behind. That gives the share of the early masks in the variance there, and `allocate` does the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mcdrop.engine.inputs import Inputs
+from mcdrop.engine.program import Program
+from mcdrop.engine.running import Options, Run
+from mcdrop.engine.sampling import Sampler
+from mcdrop.engine.tasks import Asked
+from mcdrop.prediction import Prediction, concatenate
+from mcdrop.splitting import Splitting, allocate
+
+Array = NDArray[np.float64]
+
+SEED = 0x70696C6F74
+"""Seed of the pilot, so that a choice depends on the model and the examples alone."""
+
+_UNCERTAIN = 0.1
+_FEWEST = 16
+"""Share of the first examples that the choice is made for, and at least how many."""
+
+_RANKING = (2, 4)
+_OUTER_DRAWS = 48
+_SHARED_OUTER_DRAWS = 192
+"""Draws of what comes before a cut. Of shared masks all examples have the same few."""
+
+_INNER_DRAWS = (2, 16)
+_MOST_CUTS = 4
+
+_LEAST_SAVING = 0.1
+"""Work that splitting has to save: below, ordinary passes are simpler."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What was chosen.
+
+    Attributes:
+        splitting: Draws of each stage, (T,) for ordinary passes.
+        reason: Why, in a sentence.
+    """
+
+    splitting: Splitting
+    reason: str
+
+
+def choose(
+    model: Any, samplers: Sequence[Sampler], head: Inputs, asked: Asked, num_samples: int
+) -> Choice:
+    """Returns the draws of each stage that reach the error of T ordinary passes at least cost.
+
+    Args:
+        model: The model.
+        samplers: Samplers whose programs have stages.
+        head: The first examples.
+        asked: What the user said of the outputs.
+        num_samples: T.
+
+    Raises:
+        DataError: As for `predict`.
+        ModelError: As for `predict`.
+    """
+    pilot = _Pilot(model, samplers, asked)
+    program = pilot.program(head)
+    ordinary = (num_samples,)
+    if program.one_pass or len(program.stages) < 2:
+        return Choice(ordinary, f"{_ORDINARY}: the model has no early masks that can be shared.")
+    cuts = _cuts(program)
+    deviations = pilot.deviations(head, len(program.stages))
+    if not np.nanmax(deviations, initial=0.0) > 0.0:
+        return Choice(ordinary, f"{_ORDINARY}: no pass of the first examples differs from another.")
+    count = max(_FEWEST, int(np.ceil(_UNCERTAIN * len(deviations))))
+    uncertain = np.argsort(np.nan_to_num(-deviations), kind="stable")[:count]
+    chosen = head.take(np.sort(uncertain))
+    starts = (0, *(program.stages[cut] for cut in cuts))
+    early = np.stack([pilot.share_before(cut, chosen, program) for cut in cuts], axis=1)
+    shares = np.diff(early, axis=1, prepend=0.0, append=1.0)
+    costs = np.array(program.costs(starts))
+    counts = allocate(shares, [float(cost) for cost in costs], num_samples)
+    work = float(costs @ np.cumprod(counts) / (num_samples * costs.sum()))
+    before = ", ".join(f"{100 * share:.0f}%" for share in early.max(axis=0))
+    found = (
+        f"{before} of the variance of uncertain examples comes from the masks before "
+        f"{', '.join(_names(program, cuts))}"
+    )
+    if work > 1.0 - _LEAST_SAVING:
+        return Choice(
+            ordinary, f"{_ORDINARY}: {found}, so shared masks would save less than a tenth."
+        )
+    splitting = [1] * len(program.stages)
+    for place, draws in zip((0, *cuts), counts, strict=True):
+        splitting[place] = draws
+    return Choice(
+        tuple(splitting),
+        f"splitting={tuple(splitting)}: {found}; the error of the mean of {num_samples} ordinary "
+        f"passes for about {100 * work:.0f}% of their work.",
+    )
+
+
+_ORDINARY = "Ordinary passes in place of splitting"
+
+
+@dataclass(frozen=True)
+class _Pilot:
+    """Runs passes of the first examples."""
+
+    model: Any
+    samplers: Sequence[Sampler]
+    asked: Asked
+
+    def program(self, head: Inputs) -> Program:
+        """Returns the program of these examples."""
+        return Run(self.model, self.samplers, head, (2,), SEED, None).program
+
+    def deviations(self, head: Inputs, num_stages: int) -> Array:
+        """Returns how far the passes of each example spread, shape (N,), NaN where they fail.
+
+        Outputs count alike, whatever their unit.
+        """
+        first, last = _RANKING
+        found = self._predict(head, (first, *(1,) * (num_stages - 2), last))
+        total = np.zeros(len(head))
+        for prediction in found:
+            spread = _components(prediction).sum(axis=0).reshape(len(head), -1).sum(axis=1)
+            most = np.nanmax(spread, initial=0.0)
+            total += spread / most if most > 0.0 else 0.0
+        return total
+
+    def share_before(self, cut: int, chosen: Inputs, program: Program) -> Array:
+        """Returns the share of the masks before a stage in the variance, one for each output."""
+        before, after = program.costs((0, program.stages[cut]))
+        inner = int(np.clip(before / max(after, 1.0), *_INNER_DRAWS))
+        is_shared = self.samplers[0].settings.shared
+        counts = [1] * len(program.stages)
+        counts[0], counts[cut] = _SHARED_OUTER_DRAWS if is_shared else _OUTER_DRAWS, inner
+        shares = []
+        for prediction in self._predict(chosen, tuple(counts)):
+            early, late = (np.nansum(component) for component in _components(prediction))
+            shares.append(np.clip(early / (early + late), 0.0, 1.0) if early + late > 0 else 0.0)
+        return np.array(shares)
+
+    def _predict(self, inputs: Inputs, splitting: Splitting) -> list[Prediction]:
+        run = Run(self.model, self.samplers, inputs, splitting, SEED, None)
+        options = Options(keep_samples=False, tolerance=None, drop=True)
+        parts = list(run.predictions(self.asked, options, None))
+        return [concatenate([part[name] for part in parts]) for name in parts[0]]
+
+
+def _cuts(program: Program) -> tuple[int, ...]:
+    """Returns the stages at which the passes may be cut: all, or those that halve the work best."""
+    stages = range(1, len(program.stages))
+    if len(stages) <= _MOST_CUTS:
+        return tuple(stages)
+    after = {cut: _share_after(program, cut) for cut in stages}
+    wanted = 2.0 ** -np.arange(1, _MOST_CUTS + 1)
+    best = {min(stages, key=lambda cut: abs(np.log(after[cut] / share))) for share in wanted}
+    return tuple(sorted(best | {stages[-1]}))
+
+
+def _share_after(program: Program, cut: int) -> float:
+    before, after = program.costs((0, program.stages[cut]))
+    return after / (before + after)
+
+
+def _names(program: Program, cuts: Sequence[int]) -> list[str]:
+    named = program.layers_of(program.stages)
+    return [named[cut] for cut in cuts]
+
+
+def _components(prediction: Prediction) -> Array:
+    components = prediction.variance_components
+    assert components is not None  # noqa: S101  # the passes of a pilot share masks
+    return components
