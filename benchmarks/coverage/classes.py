@@ -2,8 +2,8 @@
 
 A world draws the class probabilities of examples and two models that see them through a slope
 (1 calibrated, above 1 overconfident, below underconfident) and noise. One class leads, one is
-second, eight share the rest evenly; which class leads is drawn, so that some are rare. With no
-expected error the leader is always right, whatever the models say.
+second, eight share the rest evenly; which class leads is drawn, so that some are rare, but for
+the world "even". With no expected error the leader is always right, whatever the models say.
 """
 
 from dataclasses import dataclass
@@ -23,6 +23,7 @@ WORLDS = (
     "heavy",
     "ties",
     "constant",
+    "even",
 )
 SLOPES = {"smooth-over": 2.0, "smooth-under": 0.6, "twopoint-over": 1.8}
 LEAST_EXPECTED = 0.5
@@ -56,7 +57,8 @@ def draw(world, num_examples, expected, size, generator, *, stratified=False):
     if stratified:
         uniform = (generator.permutation(num_examples) + uniform) / num_examples
     true, logit = _latent(world, uniform, parameter, generator)
-    leader = generator.choice(NUM_CLASSES, p=LEADERS / LEADERS.sum(), size=num_examples)
+    leaders = np.ones(NUM_CLASSES) if world == "even" else LEADERS
+    leader = generator.choice(NUM_CLASSES, p=leaders / leaders.sum(), size=num_examples)
     noise = 0.4 * generator.standard_normal(num_examples)
     tilt = generator.beta(3, 2, num_examples)
     if world in ("ties", "constant"):
@@ -83,7 +85,7 @@ def _latent(world, uniform, parameter, generator):
         # Confidences as a share of ten votes has them: five values, every score tied.
         logit = np.round((parameter + 1.5 * normal) / 1.5) * 1.5
         return special.expit(logit), logit
-    if world.startswith("smooth"):
+    if world.startswith("smooth") or world == "even":
         logit = parameter + 1.5 * normal
         return special.expit(logit), logit
     if world == "sharp":

@@ -34,6 +34,9 @@ CLASS_METRICS = (
     "error_detection_fpr95",
     "risk_at_coverage",
     "coverage_at_risk",
+    "macro_precision",
+    "macro_recall",
+    "macro_f1",
 )
 DENSE_METRICS = (
     "accuracy",
@@ -135,6 +138,8 @@ def _of_classes(world, size, expected, replica):
     metrics = CLASS_METRICS
     if all((side.argmax(axis=1) == labels).all() for side in models):  # nothing to be detected
         metrics = [name for name in metrics if not name.startswith("error_detection")]
+    if np.unique(labels).size < classes.NUM_CLASSES:  # it is the mean of classes that occur
+        metrics = [name for name in metrics if not name.startswith("macro")]
     found = _printed(_compared(models, labels, "classification", metrics, seed=replica))
     names = ("precision", "recall", "f1", "predictive_entropy")
     by_class = _by_class(_of_each_class(models, labels), names)

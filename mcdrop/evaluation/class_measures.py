@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
 from mcdrop.evaluation import class_rules as rules
 from mcdrop.evaluation import class_statistics as compute
+from mcdrop.evaluation.class_means import (
+    F1,
+    OVERLAP,
+    PRECISION,
+    RECALL,
+    ClassMean,
+    mean_intersection_over_union,
+)
 from mcdrop.evaluation.class_rules import UNIT_INTERVAL, Scores
 from mcdrop.evaluation.forecasts import ClassForecast
 from mcdrop.evaluation.measures import Measure
@@ -34,19 +44,8 @@ def _share(name: str, title: str, outcome: Scores, *, is_default: bool = False) 
     )
 
 
-def _mean_over_classes(
-    name: str, title: str, statistic: compute.Compute, *, leads_dense: bool = False
-) -> ClassMeasure:
-    return Measure(
-        name,
-        title,
-        "share",
-        "higher",
-        statistic,
-        rules.MIRRORED,
-        leads_dense=leads_dense,
-        bounds=UNIT_INTERVAL,
-    )
+def _mean_over_classes(name: str, title: str, mean: ClassMean) -> ClassMeasure:
+    return Measure(name, title, "share", "higher", mean.statistic, mean.rule, bounds=UNIT_INTERVAL)
 
 
 def _entropy(name: str, title: str, scores: Scores, *, is_biased: bool = True) -> ClassMeasure:
@@ -103,14 +102,18 @@ def _calibration(
 def _binned(
     name: str, title: str, strategy: str, norm: str, *, is_default: bool = False
 ) -> ClassMeasure:
-    is_sum_of_gaps = (strategy, norm) == ("uniform", "l1")
+    rule = rules.calibration(compute.gap_movement(norm) if strategy == "uniform" else None)
+    if norm == "l2":
+        rule = rules.squared_calibration(compute.gap_movement(norm), compute.squared_gaps)
+    if norm == "max":
+        rule = rules.MAXIMUM
     return Measure(
         name,
         title,
         "share",
         "lower",
         compute.binned(strategy, norm),
-        rules.calibration(compute.gap_movement if is_sum_of_gaps else None),
+        rule,
         is_default=is_default,
         bounds=UNIT_INTERVAL,
         floor=compute.binned_floor(strategy, norm),
@@ -180,10 +183,9 @@ MEAN_CONFIDENCE: ClassMeasure = Measure(
 """No score, so not in the registry: what the accuracy should be, and where other data lower it."""
 
 CLASS_MEASURES: tuple[ClassMeasure, ...] = (
-    _mean_over_classes(
-        "mean_intersection_over_union",
-        "Mean intersection over union",
-        compute.mean_intersection_over_union,
+    replace(
+        _mean_over_classes("mean_intersection_over_union", "Mean intersection over union", OVERLAP),
+        statistic=mean_intersection_over_union,
         leads_dense=True,
     ),
     _share("accuracy", "Accuracy", lambda forecast: forecast.correct, is_default=True),
@@ -239,9 +241,9 @@ CLASS_MEASURES: tuple[ClassMeasure, ...] = (
     _spread("variation_ratio", "Variation ratio", "share", is_default=True),
     _spread("mean_standard_deviation", "Mean standard deviation", "probability"),
     _share("top_k_accuracy", f"Top-{compute.TOP_K} accuracy", compute.top_k_hits),
-    _mean_over_classes("macro_precision", "Macro precision", compute.macro_precision),
-    _mean_over_classes("macro_recall", "Macro recall", compute.macro_recall),
-    _mean_over_classes("macro_f1", "Macro F1", compute.macro_f1),
+    _mean_over_classes("macro_precision", "Macro precision", PRECISION),
+    _mean_over_classes("macro_recall", "Macro recall", RECALL),
+    _mean_over_classes("macro_f1", "Macro F1", F1),
     _calibration(
         "brier_reliability",
         "Brier reliability",

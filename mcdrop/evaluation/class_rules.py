@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from mcdrop import intervals
 from mcdrop.evaluation.forecasts import CHUNK_ELEMENTS, ClassForecast
-from mcdrop.evaluation.measures import Rule, Side
+from mcdrop.evaluation.measures import Rule, Side, never
 from mcdrop.intervals import Interval
 from mcdrop.weighted.units import Statistic
 
@@ -29,6 +29,9 @@ MINIMUM_ERRORS_RANKING = 10
 MINIMUM_ERRORS_DETECTION = 7
 MINIMUM_POSITIVES_RATE = 72
 """Errors below which the high end of a false positive rate at 95% is 1 in any case."""
+
+MINIMUM_CLUSTERS_COUNTS = 10
+"""Images below which a mean over classes of ratios of their pixels has no interval."""
 
 MINIMUM_CLUSTERS = 20
 """Images, say, below which the area under the ROC curve of their errors has no interval."""
@@ -56,7 +59,7 @@ def share(outcome: Scores) -> ClassRule:
             return intervals.paired_share_difference(*only, a.size, level)
         return intervals.cluster_share_difference(units.sums(a), units.sums(b), units.sizes, level)
 
-    return Rule(of_one, of_two, resamples=False)
+    return Rule(of_one, of_two, resamples=never)
 
 
 def loss(losses: Scores) -> ClassRule:
@@ -107,7 +110,7 @@ def uncertainty(values: Scores, most: Callable[[ClassForecast], float]) -> Class
         # One example in a hundred may carry the whole difference, and none of them be seen.
         return intervals.mean_with_atoms(gaps, -high, high, level, sizes=units.sizes)
 
-    return Rule(of_one, of_two, resamples=False)
+    return Rule(of_one, of_two, resamples=never)
 
 
 def _pseudo(side: ClassSide, level: float) -> Interval:
@@ -120,13 +123,12 @@ def _few(first: ClassSide, second: ClassSide) -> int:
 
 def _pseudo_difference(minimum: int) -> Callable[[ClassSide, ClassSide, float], Interval]:
     def of_two(first: ClassSide, second: ClassSide, level: float) -> Interval:
-        return intervals.pseudo_difference(
-            first.wrong - second.wrong,
-            first.right - second.right,
-            _few(first, second),
-            level,
-            minimum=minimum,
+        right = first.right - second.right
+        drawn = intervals.pseudo_difference(
+            first.wrong - second.wrong, right, _few(first, second), level, minimum=minimum
         )
+        mirrored = intervals.reflected(first.value - second.value, right, level)
+        return drawn if drawn.reason else intervals.hull(drawn, mirrored)
 
     return of_two
 
@@ -171,7 +173,9 @@ def risk_at_coverage(coverage: float) -> ClassRule:
         accepted = [_accepted(side.forecast, coverage) for side in (first, second)]
         count = int(accepted[0].sum())
         if first.forecast.units.example is not None or count != accepted[1].sum():
-            return RISK_COVERAGE.of_two(first, second, level)
+            drawn = RISK_COVERAGE.of_two(first, second, level)
+            # Where scores are tied, a resample rarely moves the thresholds as far as new data do.
+            return drawn if drawn.reason else _with_recovered(drawn, first, second, _pseudo, level)
         wrong = [side.forecast.error > 0 for side in (first, second)]
         return intervals.risk_difference(
             (accepted[0], wrong[0]), (accepted[1], wrong[1]), count / wrong[0].size, level
@@ -276,36 +280,75 @@ def false_positive_rate(true_positive_rate: float) -> ClassRule:
     return Rule(of_one, _reflected_difference(MINIMUM_POSITIVES_RATE))
 
 
+def _as_calibration(side: ClassSide) -> intervals.Calibration:
+    floor = -1.0 if side.floor is None else side.floor.high
+    return intervals.Calibration(side.value, side.wrong, side.right, floor)
+
+
 def calibration(companion: Callable[[ClassForecast], Statistic] | None = None) -> ClassRule:
     """Returns the rule of a calibration error.
 
     Args:
-        companion: Sum over bins of how far a resample moves the gap, for binned errors.
+        companion: How far a resample moves the gaps of the bins, for binned errors.
     """
-
-    def as_calibration(side: ClassSide) -> intervals.Calibration:
-        floor = -1.0 if side.floor is None else side.floor.high
-        return intervals.Calibration(side.value, side.wrong, side.right, floor)
 
     def of_one(side: ClassSide, level: float) -> Interval:
         noise = side.companion if side.companion.size else None
-        return intervals.calibration_error(as_calibration(side), noise, level)
+        return intervals.calibration_error(_as_calibration(side), noise, level)
 
     def of_two(first: ClassSide, second: ClassSide, level: float) -> Interval:
         return intervals.calibration_error_difference(
-            as_calibration(first), as_calibration(second), _few(first, second), level
+            _as_calibration(first), _as_calibration(second), _few(first, second), level
         )
 
     return Rule(of_one, of_two, companion=companion)
 
 
+def squared_calibration(
+    companion: Callable[[ClassForecast], Statistic], squares: Scores
+) -> ClassRule:
+    """Returns the rule of a root mean squared calibration error.
+
+    One more example, of a kind that is rare, may lie in a bin that is off by 1: the square is
+    a mean that the many examples of small gaps do not bound.
+    """
+    binned = calibration(companion)
+
+    def of_one(side: ClassSide, level: float) -> Interval:
+        units = side.forecast.units
+        sums = units.sums(squares(side.forecast))
+        mean = intervals.mean_with_atoms(sums, 0.0, 1.0, level, sizes=units.sizes)
+        rare = Interval(side.value, float(np.sqrt(mean.high)), mean.reason)
+        return intervals.hull(binned.of_one(side, level), rare)
+
+    def of_two(first: ClassSide, second: ClassSide, level: float) -> Interval:
+        found = binned.of_two(first, second, level)
+        return found if found.reason else _with_recovered(found, first, second, of_one, level)
+
+    return Rule(of_one, of_two, companion=companion)
+
+
+_OF_ANY_BIN = intervals.absent("the bin that is furthest off may be one that no example fell into")
+MAXIMUM = ClassRule(lambda *_: _OF_ANY_BIN, lambda *_: _OF_ANY_BIN, resamples=never)
+"""The largest gap of all bins."""
+
+
 def _mirrored(side: ClassSide, level: float) -> Interval:
+    units = side.forecast.units
+    few = None
+    if units.example is not None:
+        few = intervals.too_few([units.num_examples], MINIMUM_CLUSTERS_COUNTS, "examples")
+    if few is not None:
+        return few
     mirrored = intervals.reflected(side.value, side.right, level)
     return intervals.hull(_pseudo(side, level), mirrored)
 
 
 def _mirrored_difference(first: ClassSide, second: ClassSide, level: float) -> Interval:
     found = _reflected_difference(2)(first, second, level)
+    few = _mirrored(first, level)
+    if few.reason:
+        return few
     entropies = first.forecast.predictive_entropy, second.forecast.predictive_entropy
     if found.low == found.high and not np.array_equal(*entropies):
         # Equal classes of all examples so far do not say that those of the next are equal.

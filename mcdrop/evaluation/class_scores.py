@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcdrop import intervals
-from mcdrop.evaluation.class_statistics import class_counts
+from mcdrop.evaluation.class_means import class_counts, f1_of_overlap
 from mcdrop.evaluation.forecasts import ClassForecast
 from mcdrop.evaluation.records import ClassScore, Estimate
 from mcdrop.evaluation.scoring import NOT_ASKED
@@ -99,7 +99,7 @@ _ENTROPY = _Ratio(lambda t: t.entropy, lambda t: t.members)
 _RATIOS = {
     "precision": _Ratio(lambda t: t.hits, lambda t: t.predicted),
     "recall": _RECALL,
-    "f1": _Ratio(_OVERLAP.part, _OVERLAP.whole, lambda ratio: 2.0 * ratio / (1.0 + ratio)),
+    "f1": _Ratio(_OVERLAP.part, _OVERLAP.whole, f1_of_overlap),
     "predictive_entropy": _ENTROPY,
 }
 

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
 
 from mcdrop.errors import DataError
 from mcdrop.evaluation.forecasts import ClassForecast
 from mcdrop.metrics.calibration import CalibrationFloor
 from mcdrop.weighted import calibration as weighted_calibration
-from mcdrop.weighted.arrays import OfWeights, TiedGroups, divide
+from mcdrop.weighted.arrays import OfWeights, TiedGroups
 from mcdrop.weighted.units import Statistic
 
 Array = NDArray[np.float64]
@@ -78,13 +77,21 @@ def binned(strategy: str, norm: str) -> Compute:
     )
 
 
-def gap_movement(forecast: ClassForecast) -> Statistic:
-    """Returns how far a resample moves the gaps of the bins."""
+def gap_movement(norm: str) -> Compute:
+    """Returns how far a resample moves the gaps of the bins, in the "l1" or the "l2" norm."""
     return calibration(
         lambda confidence, correct: weighted_calibration.gap_movement_statistic(
-            confidence, correct, num_bins=NUM_BINS
+            confidence, correct, num_bins=NUM_BINS, norm=norm
         )
-    )(forecast)
+    )
+
+
+def squared_gaps(forecast: ClassForecast) -> Array:
+    """Returns the squared gap of the bin of each unit, whose mean is the squared error."""
+    confidence = np.asarray(forecast.confidence, dtype=np.float64)
+    return np.square(
+        weighted_calibration.gap_per_example(confidence, forecast.correct, num_bins=NUM_BINS)
+    )
 
 
 def binned_floor(strategy: str, norm: str) -> Callable[[ClassForecast], CalibrationFloor]:
@@ -206,85 +213,3 @@ def entropy_note(forecast: ClassForecast) -> str:
         "of the passes at hand, not corrected for their number; with infinitely many it would be "
         "higher, and the interval reaches there"
     )
-
-
-@dataclass(frozen=True, eq=False)
-class ClassCounts:
-    """Units of each example by class, each of shape (n, K).
-
-    Classes are those of the forecast; of a multilabel task they are its labels, with the units
-    that have the label.
-
-    Attributes:
-        hits: Units of the class that are predicted as it.
-        predicted: Units that are predicted as it.
-        actual: Units of the class.
-    """
-
-    hits: csr_array
-    predicted: csr_array
-    actual: csr_array
-
-
-def class_counts(forecast: ClassForecast) -> ClassCounts:
-    """Returns how many units each example has of each class, and is predicted to have."""
-    example = forecast.units.example
-    example = np.arange(forecast.labels.size) if example is None else example
-    labels, predicted = forecast.labels, forecast.columns.predicted
-    if forecast.position is None:
-        num_classes, position = forecast.num_classes, None
-    else:
-        num_classes, position = int(forecast.position.max()) + 1, forecast.position
-
-    def count(classes: NDArray[np.int64], chosen: NDArray[np.bool_]) -> csr_array:
-        if position is not None:
-            chosen, classes = chosen & (classes == 1), position
-        shape = (forecast.units.num_examples, num_classes)
-        rows, columns = example[chosen], classes[chosen]
-        return csr_array((np.ones(rows.size), (rows, columns)), shape=shape)
-
-    every = np.ones(labels.size, bool)
-    return ClassCounts(
-        hits=count(labels, labels == predicted),
-        predicted=count(predicted, every),
-        actual=count(labels, every),
-    )
-
-
-def mean_over_classes(ratio: Callable[[Array, Array, Array], tuple[Array, Array]]) -> Compute:
-    """Returns the mean over the classes that occur, or are predicted, of a ratio of counts.
-
-    Args:
-        ratio: From hits, predicted and actual units, each (R, K), to both terms of the ratio.
-    """
-
-    def statistic(forecast: ClassForecast) -> Statistic:
-        counts = class_counts(forecast)
-
-        def mean(weights: Array) -> Array:
-            hits, predicted, actual = (
-                np.asarray((each.T @ weights.T).T)
-                for each in (counts.hits, counts.predicted, counts.actual)
-            )
-            occurs = predicted + actual > 0
-            ratios = np.where(occurs, divide(*ratio(hits, predicted, actual), 0.0), 0.0)
-            return divide(ratios.sum(axis=1), occurs.sum(axis=1), np.nan)
-
-        return forecast.units.of_examples(mean)
-
-    return statistic
-
-
-macro_precision = mean_over_classes(lambda hits, predicted, actual: (hits, predicted))
-macro_recall = mean_over_classes(lambda hits, predicted, actual: (hits, actual))
-macro_f1 = mean_over_classes(lambda hits, predicted, actual: (2 * hits, predicted + actual))
-_intersection_over_union = mean_over_classes(
-    lambda hits, predicted, actual: (hits, predicted + actual - hits)
-)
-
-
-def mean_intersection_over_union(forecast: ClassForecast) -> Statistic:
-    """Returns the mean intersection over union of the classes that occur."""
-    if not forecast.dense:
-        raise DataError("it is defined for dense outputs")
-    return _intersection_over_union(forecast)

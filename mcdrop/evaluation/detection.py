@@ -24,7 +24,7 @@ from mcdrop.evaluation.results import Evaluation
 from mcdrop.evaluation.sources import Source, of_deterministic, of_prediction
 from mcdrop.evaluation.targets import Targets, shape_of
 from mcdrop.prediction import CLASS_TASKS, Prediction
-from mcdrop.weighted.arrays import mean_per_example
+from mcdrop.weighted.arrays import equalled, mean_per_example
 from mcdrop.weighted.units import Units
 
 Array = NDArray[Any]
@@ -241,7 +241,8 @@ def _ranked_by(name: str) -> Callable[[Forecast], Forecast]:
 
     def change(forecast: Forecast) -> Forecast:
         assert isinstance(forecast, ClassForecast)  # noqa: S101  # errors are of class tasks
-        return replace(forecast, columns=replace(forecast.columns, entropy=getattr(forecast, name)))
+        scores = equalled(getattr(forecast, name))
+        return replace(forecast, columns=replace(forecast.columns, entropy=scores))
 
     return change
 
@@ -283,7 +284,7 @@ def which_data(known: Array, other: Array) -> ClassForecast:
         confidence=sure,
         chosen=1.0 - labels,
         square=sure,
-        entropy=np.concatenate([known, other]),
+        entropy=equalled(np.concatenate([known, other])),
     )
     return ClassForecast(
         lambda units: np.stack([sure[units], 0.0 * sure[units]], axis=-1),

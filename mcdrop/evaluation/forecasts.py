@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from mcdrop.metrics.scoring import SMALLEST_PROBABILITY
 from mcdrop.pass_statistics import entropy
-from mcdrop.weighted.arrays import TiedGroups, group_ties
+from mcdrop.weighted.arrays import TiedGroups, equalled, group_ties
 from mcdrop.weighted.units import Units
 
 Array = NDArray[Any]
@@ -67,7 +67,7 @@ def class_columns(table: Table, labels: Labels, num_classes: int) -> ClassColumn
         columns.chosen[piece] = part[rows, labels[piece]]
         columns.square[piece] = np.einsum("ij,ij->i", part, part)
         columns.entropy[piece] = entropy(part)
-    return columns
+    return replace(columns, entropy=equalled(columns.entropy))
 
 
 @dataclass(frozen=True, eq=False)

@@ -24,6 +24,16 @@ def nothing() -> Array:
     return np.empty(0)
 
 
+def always(forecast: object) -> bool:
+    """Returns that every forecast needs resamples."""
+    return True
+
+
+def never(forecast: object) -> bool:
+    """Returns that no forecast does."""
+    return False
+
+
 @dataclass(frozen=True, eq=False)
 class Side(Generic[ForecastT]):
     """One forecast, with what a rule may need of a measure to draw its interval.
@@ -62,13 +72,13 @@ class Rule(Generic[ForecastT]):
     Attributes:
         of_one: From a side and a confidence level to the interval of its value.
         of_two: From two sides to the interval of the difference of their values.
-        resamples: Whether the sides need values on resamples.
+        resamples: Whether the sides need values on resamples, of the forecast at hand.
         companion: A statistic that is resampled as well, for the rule's own use.
     """
 
     of_one: Callable[[Side[ForecastT], float], Interval]
     of_two: Callable[[Side[ForecastT], Side[ForecastT], float], Interval]
-    resamples: bool = True
+    resamples: Callable[[ForecastT], bool] = always
     companion: Callable[[ForecastT], Statistic] | None = None
 
 

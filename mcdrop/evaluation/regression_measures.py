@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from mcdrop import intervals
 from mcdrop.errors import DataError
 from mcdrop.evaluation.forecasts import RegressionForecast
-from mcdrop.evaluation.measures import Measure, Rule, Side
+from mcdrop.evaluation.measures import Measure, Rule, Side, never
 from mcdrop.intervals import Interval
 from mcdrop.metrics.interval import (
     interval_coverage_per_example,
@@ -28,7 +28,8 @@ from mcdrop.metrics.regression import (
     mixture_log_likelihood_per_example,
     squared_error_per_example,
 )
-from mcdrop.weighted.arrays import divide, mean_per_example
+from mcdrop.metrics.variance import expected_normalized_calibration_error
+from mcdrop.weighted.arrays import mean_per_example
 from mcdrop.weighted.units import Statistic
 
 Array = NDArray[np.float64]
@@ -40,7 +41,6 @@ RegressionRule = Rule[RegressionForecast]
 NUM_BINS = 10
 """Equal-mass bins of the predicted deviation, as `expected_normalized_calibration_error`."""
 
-MINIMUM_EXAMPLES_BINNED = 50
 TARGET_UNIT = "unit of y"
 EVERY_NUMBER = (float("-inf"), float("inf"))
 
@@ -181,7 +181,7 @@ def _rule(
         lambda first, second, level: of_two(
             scores(first.forecast) - scores(second.forecast), level
         ),
-        resamples=False,
+        resamples=never,
     )
 
 
@@ -191,7 +191,7 @@ def _root_rule(scores: Scores) -> RegressionRule:
         lambda first, second, level: intervals.root_mean_square_difference(
             scores(first.forecast), scores(second.forecast), level
         ),
-        resamples=False,
+        resamples=never,
     )
 
 
@@ -221,7 +221,7 @@ def _coverage_rule() -> RegressionRule:
             )
         return intervals.cluster_share_difference(a, b, np.full(a.size, float(size)), level)
 
-    return Rule(of_one, of_two, resamples=False)
+    return Rule(of_one, of_two, resamples=never)
 
 
 def _expected_normalized_calibration_error(forecast: RegressionForecast) -> Statistic:
@@ -229,50 +229,16 @@ def _expected_normalized_calibration_error(forecast: RegressionForecast) -> Stat
     _check_spread(forecast.mean, variance)
     if variance.size < NUM_BINS:
         raise DataError(f"it needs at least {NUM_BINS} outputs")
-    num_examples = variance.shape[0]
-    order = np.argsort(variance, axis=None, kind="stable")
-    squares = np.square(forecast.mean - forecast.y).ravel()[order]
-    sorted_variance = variance.ravel()[order]
-    example = np.repeat(np.arange(num_examples), variance.size // num_examples)[order]
-
-    def error(weights: Array) -> Array:
-        values = [_binned_deviation(row, sorted_variance, squares) for row in weights[:, example]]
-        return np.array(values)
-
-    return forecast.units.of_examples(error)
+    value = expected_normalized_calibration_error(
+        forecast.mean, variance, forecast.y, num_bins=NUM_BINS
+    )
+    # No rule resamples it, so that it is asked for all examples only.
+    return forecast.units.of_examples(lambda weights: np.full(len(weights), value))
 
 
-def _binned_deviation(weights: Array, variance: Array, squares: Array) -> float:
-    """Returns the normalized calibration error of weighted outputs in order of the variance."""
-    after = np.cumsum(weights)
-    starts = np.arange(NUM_BINS) * after[-1] / NUM_BINS
-    if float(after[-1]).is_integer():  # whole examples, as the metric itself parts them
-        starts = np.floor(starts)
-    bins = np.searchsorted(starts, after - weights, side="right") - 1
-    sums = [np.bincount(bins, weights * x, NUM_BINS) for x in (variance, squares)]
-    size = np.bincount(bins, weights, NUM_BINS)
-    deviation, error = (np.sqrt(divide(total, size, 0.0)) for total in sums)
-    gaps = divide(np.abs(deviation - error), deviation, 0.0)
-    return float(gaps[size > 0].mean())
-
-
-def _binned_rule() -> RegressionRule:
-    """Returns the rule of a binned error, which chance pushes upward."""
-
-    def few(count: int) -> Interval | None:
-        if count >= MINIMUM_EXAMPLES_BINNED:
-            return None
-        return intervals.absent(f"fewer than {MINIMUM_EXAMPLES_BINNED} examples ({count})")
-
-    def of_one(side: RegressionSide, level: float) -> Interval:
-        found = intervals.reflected(side.value, side.right, level, bounds=(0.0, np.inf))
-        return few(side.forecast.units.num_examples) or found
-
-    def of_two(first: RegressionSide, second: RegressionSide, level: float) -> Interval:
-        found = intervals.reflected(first.value - second.value, first.right - second.right, level)
-        return few(first.forecast.units.num_examples) or found
-
-    return Rule(of_one, of_two)
+_UNBOUNDED_TAILS = intervals.absent(
+    "chance lifts it by an amount that depends on tails which the examples do not show"
+)
 
 
 def _deviation(
@@ -367,7 +333,7 @@ REGRESSION_MEASURES: tuple[RegressionMeasure, ...] = (
         "",
         "lower",
         _expected_normalized_calibration_error,
-        _binned_rule(),
+        Rule(lambda *_: _UNBOUNDED_TAILS, lambda *_: _UNBOUNDED_TAILS, resamples=never),
         note=lambda forecast: "about sqrt(10 / (pi N)) by chance when calibrated",
     ),
     _deviation("aleatoric_deviation", "Root mean aleatoric variance", "aleatoric_variance"),

@@ -260,7 +260,7 @@ def _add_resamples(
         (name, each)
         for found in scores.values()
         for name, each in found.items()
-        if each.measure.rule.resamples
+        if each.measure.rule.resamples(each.side.forecast)
     ]
     if not needed:
         return

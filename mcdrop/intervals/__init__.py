@@ -32,6 +32,9 @@ from mcdrop.intervals.resampled import calibration_error_difference as calibrati
 from mcdrop.intervals.resampled import pseudo as pseudo
 from mcdrop.intervals.resampled import pseudo_difference as pseudo_difference
 from mcdrop.intervals.resampled import reflected as reflected
+from mcdrop.intervals.shares import ClassShares as ClassShares
+from mcdrop.intervals.shares import mean_share as mean_share
+from mcdrop.intervals.shares import mean_share_difference as mean_share_difference
 from mcdrop.intervals.shares import paired_share_difference as paired_share_difference
 from mcdrop.intervals.shares import recovered_difference as recovered_difference
 from mcdrop.intervals.shares import share as share

@@ -20,6 +20,9 @@ FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 OfWeights = Callable[[NDArray[Any]], FloatArray]
 
+ROUNDING = 1e-13
+"""Relative difference of two scores up to which rounding alone may have parted them."""
+
 BLOCK_ELEMENTS = 2**17
 """Weights handled at once: 1 MiB of float64, so that the temporaries stay in the cache."""
 
@@ -69,12 +72,12 @@ def divide(numerator: NDArray[Any], denominator: NDArray[Any], otherwise: float)
 
 @dataclass(frozen=True, eq=False)
 class TiedGroups:
-    """Examples sorted by a key, equal keys forming one group.
+    """Examples sorted by a key, keys that are equal but for rounding forming one group.
 
     Attributes:
         order: Indices that sort the keys upward, shape (n,).
         starts: Position in that order at which each group begins, shape (G,).
-        keys: The G distinct keys, upward.
+        keys: The G distinct keys, upward: the least of each group.
     """
 
     order: NDArray[np.intp]
@@ -114,13 +117,26 @@ class TiedGroups:
 
 
 def group_ties(keys: FloatArray | TiedGroups) -> TiedGroups:
-    """Returns the groups of equal `keys`, shape (n,), in upward order; groups as they are."""
+    """Returns the groups of equal `keys`, shape (n,), in upward order; groups as they are.
+
+    The entropies of two rows that hold the same probabilities in another order differ in their
+    last digits. A ranking that tells them apart ranks the classes, not the examples.
+    """
     if isinstance(keys, TiedGroups):
         return keys
     order = np.argsort(keys, kind="stable")
     ordered = keys[order]
-    starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
+    apart = ordered[1:] - ordered[:-1] > ROUNDING * np.abs(ordered[1:])
+    starts = np.flatnonzero(np.r_[True, apart])
     return TiedGroups(order=order, starts=starts, keys=ordered[starts])
+
+
+def equalled(values: FloatArray) -> FloatArray:
+    """Returns values, shape (n,), in which those that are equal but for rounding are equal."""
+    groups = group_ties(values)
+    equal = np.empty(values.size)
+    equal[groups.order] = np.repeat(groups.keys, np.diff(np.r_[groups.starts, values.size]))
+    return equal
 
 
 def bin_sums(bins: NDArray[np.intp], num_bins: int, values: FloatArray) -> FloatArray:

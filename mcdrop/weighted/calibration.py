@@ -139,21 +139,32 @@ def binned_calibration_statistic(
 
 
 def gap_movement_statistic(
-    confidence: FloatArray, outcome: FloatArray, *, num_bins: int
+    confidence: FloatArray, outcome: FloatArray, *, num_bins: int, norm: str
 ) -> OfWeights:
-    """Returns the sum over equal-width bins of |gap on the resample - gap on the data|.
+    """Returns the "l1" or "l2" norm, over equal-width bins, of how far a resample moves the gaps.
 
-    A gap is the mean confidence of a bin less its mean outcome, times the bin's share.
+    A gap is the mean confidence of a bin less its mean outcome. In l1 it is multiplied by the
+    bin's share first, of the resample or of the data. No calibration error moves by more.
     """
     bins = uniform_bins(confidence, num_bins)
-    sums = fixed_bin_sums(bins, num_bins, [confidence - outcome])
-    gaps = sums(np.ones((1, confidence.size)))[0] / confidence.size
+    sums = fixed_bin_sums(bins, num_bins, [np.ones_like(confidence), confidence - outcome])
+    (size,), (surplus,) = sums(np.ones((1, confidence.size)))
+    share, gap = size / confidence.size, divide(surplus, size, 0.0)
 
     def movement(weights: FloatArray) -> FloatArray:
-        drawn = sums(weights)[0] / weights.sum(axis=1, keepdims=True)
-        return np.asarray(np.abs(drawn - gaps).sum(axis=1))
+        drawn_size, drawn = sums(weights)
+        if norm == "l1":
+            drawn = drawn / weights.sum(axis=1, keepdims=True)
+            return np.asarray(np.abs(drawn - share * gap).sum(axis=1))
+        return np.asarray(np.sqrt(np.square(divide(drawn, drawn_size, 0.0) - gap) @ share))
 
     return in_row_blocks(movement)
+
+
+def gap_per_example(confidence: FloatArray, outcome: FloatArray, *, num_bins: int) -> FloatArray:
+    """Returns the gap of the equal-width bin of each example, shape (n,)."""
+    sums = uniform_binner(confidence, outcome, num_bins)(np.ones((1, confidence.size)))
+    return np.asarray(sums.gap[0][uniform_bins(confidence, num_bins)])
 
 
 def errors_by_chance(

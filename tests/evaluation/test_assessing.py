@@ -479,7 +479,9 @@ def test_passes_equal_to_the_deterministic_prediction_differ_by_exactly_nothing(
     for comparison in evaluation.comparisons:
         if comparison.difference is not None:
             assert comparison.difference.value == 0.0, comparison.name
-            assert comparison.difference.low <= 0.0 <= comparison.difference.high, comparison.name
+            if comparison.name not in WITHOUT_INTERVAL:
+                found = comparison.difference
+                assert found.low <= 0.0 <= found.high, comparison.name
             # The means over groups of passes are stored in single precision.
             assert comparison.monte_carlo.monte_carlo_error < 1e-5, comparison.name
     assert evaluation.flipped.size == 0
@@ -515,6 +517,9 @@ def test_values_do_not_depend_on_the_order_of_examples():
         assert error == pytest.approx(other.monte_carlo.monte_carlo_error, rel=1e-9)
 
 
+WITHOUT_INTERVAL = ("maximum_calibration_error", "expected_normalized_calibration_error")
+
+
 @pytest.mark.parametrize("kind", MAKERS)
 def test_every_interval_holds_its_value(kind):
     _, _, evaluation = everything(kind)
@@ -523,8 +528,10 @@ def test_every_interval_holds_its_value(kind):
             if estimate is None:
                 continue
             # The maps are twelve images, too few for an area under the ROC curve of their errors.
-            none = (kind, comparison.name) == ("maps", "error_detection_auroc")
-            assert estimate.reason.startswith("fewer than 20") == none, comparison.name
+            few = (kind, comparison.name) == ("maps", "error_detection_auroc")
+            assert estimate.reason.startswith("fewer than 20") == few, comparison.name
+            none = few or comparison.name in WITHOUT_INTERVAL
+            assert bool(estimate.reason) == none, comparison.name
             assert none or estimate.low <= estimate.value <= estimate.high, comparison.name
 
 

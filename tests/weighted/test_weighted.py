@@ -163,3 +163,11 @@ def test_groups_hold_equal_keys_and_sum_them():
     groups = arrays.group_ties(np.array([0.3, 0.1, 0.3, 0.2]))
     np.testing.assert_array_equal(groups.keys, [0.1, 0.2, 0.3])
     np.testing.assert_array_equal(groups.sums(np.array([[1.0, 2.0, 4.0, 8.0]])), [[2, 8, 5]])
+
+
+def test_keys_that_only_rounding_parts_are_tied():
+    table = np.array([[0.1, 0.2, 0.3, 0.4], [0.4, 0.3, 0.2, 0.1], [0.3, 0.1, 0.4, 0.2]])
+    entropies = np.array([-sum(p * np.log(p) for p in row) for row in table])
+    assert np.unique(entropies).size > 1  # the order of the terms moves the last digit
+    assert np.unique(arrays.equalled(entropies)).size == 1
+    assert arrays.group_ties(np.array([1e-20, 2e-20, 0.0, 1.0])).starts.size == 4
