@@ -13,6 +13,10 @@ STUDIES: Mapping[str, str] = {
     "rate": "How much dropout: what does the rate do to accuracy, overfitting and calibration?",
     "placement": "Where: behind which layers does dropout help, and where does it hurt?",
     "kind": "Which kind: how do dropouts differ behind convolutions, and what else regularizes?",
+    "uci": "Are the numbers right: is the table of Gal and Ghahramani (2016) reproduced?",
+    "shift": "What if images change: does calibration last, and which method keeps it best?",
+    "active-learning": "How many labels does it save to choose images by their uncertainty?",
+    "advice": "Do the common rules hold: rising rates, L2 besides, wider, faster, longer?",
 }
 """Question by name. The study NAME is planned by the function `plan` of `mcdrop.study.NAME`."""
 

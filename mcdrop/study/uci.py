@@ -1,0 +1,261 @@
+"""Does mcdrop reproduce the regression table of Gal and Ghahramani (2016)?
+
+The recipe is that of the authors' code: standardized inputs and targets, one hidden layer, dropout
+before it and before the output, Adam, batches of 128, and the weight decay of equation 7 with prior
+length-scale 0.01. Rate and precision of the noise are chosen on the last fifth of the training
+rows, and the network that was trained on the rest is tested, without another training on all rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import product
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mcdrop import metrics
+from mcdrop.errors import DataError
+from mcdrop.predictor import MCDropout
+from mcdrop.study import regression_data, stacked
+from mcdrop.study.catalog import STUDIES
+from mcdrop.study.plan import Found, Job, Plan, Request, Row, Score, Tick, beside
+from mcdrop.study.regression_data import RegressionData
+from mcdrop.study.runs import fingerprint
+
+FloatArray = NDArray[np.float64]
+
+MONTE_CARLO, DETERMINISTIC, FITTED = "Monte Carlo", "dropout off", "precision fitted"
+PUBLISHED = "published"
+SCORES = {
+    "log_likelihood": Score("Test log-likelihood", "nats"),
+    "rmse": Score("Test RMSE"),
+}
+WIDE_PRECISIONS = 2.0 ** np.arange(-4.0, 12.25, 0.25)
+"""Precisions of the setting "precision fitted", in units of 1 / variance of the targets."""
+
+_BATCH_SIZE = 128
+_LENGTH_SCALE = 1e-2
+_VALIDATION_SAMPLES = 1000
+_SPLITS_AT_ONCE = 10
+
+
+def plan(request: Request) -> Plan:
+    """Returns the study for a folder of splits, or for scikit-learn's diabetes data."""
+    if request.train_size is not None or request.test_size is not None:
+        raise DataError(
+            "--train-size or --test-size is given, but the splits of the study uci say what is "
+            "trained and tested on. Leave both out."
+        )
+    tables = regression_data.load(request.data)
+    settings: dict[str, dict[str, Any]] = {}
+    references: dict[str, str] = {}
+    jobs: list[Job] = []
+    for table in tables:
+        names = (MONTE_CARLO, DETERMINISTIC, FITTED, *([PUBLISHED] if table.published else []))
+        own = {f"{table.name}, {name}": {"network": f"1 x {table.hidden}"} for name in names}
+        settings |= own
+        references |= beside(own, PUBLISHED if table.published else MONTE_CARLO)
+        jobs += _jobs(table, tuple(own), request)
+    return Plan(
+        name="uci",
+        question=STUDIES["uci"],
+        settings=settings,
+        references=references,
+        headline=f"{tables[0].name}, {MONTE_CARLO if tables[0].published else DETERMINISTIC}",
+        jobs=jobs,
+        record={
+            "data": fingerprint(*(array for table in tables for array in (table.x, table.y))),
+            "splits": {table.name: _count(table, request) for table in tables},
+            "epochs": request.epochs,
+            "num_samples": request.num_samples,
+        },
+        scores=SCORES,
+        spoken=tuple(SCORES),
+    )
+
+
+def _count(table: RegressionData, request: Request) -> int:
+    return min(request.seeds, len(table.splits))
+
+
+def _jobs(table: RegressionData, settings: tuple[str, ...], request: Request) -> list[Job]:
+    """Returns jobs of a few splits each; those of a stack have sets of one size."""
+    by_size: dict[tuple[int, int], list[int]] = {}
+    for split in range(_count(table, request)):
+        train, test = table.splits[split]
+        by_size.setdefault((len(train), len(test)), []).append(split)
+    parts = [
+        tuple(splits[start : start + _SPLITS_AT_ONCE])
+        for splits in by_size.values()
+        for start in range(0, len(splits), _SPLITS_AT_ONCE)
+    ]
+    ticks = request.epochs * len(table.rates)
+    return [
+        Job(settings, splits, partial(run_splits, table, splits, request), ticks=ticks)
+        for splits in parts
+    ]
+
+
+class _Split:
+    """One split of a table: inputs and targets standardized by the rows that are trained on.
+
+    The last fifth of the training rows is kept for validation.
+    """
+
+    def __init__(self, table: RegressionData, number: int) -> None:
+        train, test = table.splits[number]
+        cut = int(0.8 * len(train))
+        rows = {"train": train[:cut], "validation": train[cut:], "test": test}
+        x, y = table.x[rows["train"]], table.y[rows["train"]]
+        spread = x.std(axis=0)
+        spread[spread == 0.0] = 1.0
+        self.number = number
+        self.x = {
+            part: (table.x[chosen] - x.mean(axis=0)) / spread for part, chosen in rows.items()
+        }
+        self.y = {part: table.y[chosen] for part, chosen in rows.items()}
+        self.center, self.spread = float(y.mean()), float(y.std())
+        if self.spread == 0.0:
+            raise DataError(
+                f"All training targets of split {number} of {table.name} are {self.center}: there "
+                "is nothing to learn."
+            )
+
+    def penalty(self, rate: float, precision: float) -> float:
+        """Returns the weight decay of the paper's equation 7."""
+        return _LENGTH_SCALE**2 * (1.0 - rate) / (2.0 * len(self.y["train"]) * precision)
+
+
+@dataclass(frozen=True, eq=False)
+class _Candidate:
+    """A trained network of a split: its place in a stack, and how it did on the validation rows."""
+
+    stack: stacked.Stack
+    place: int
+    precision: float
+    validation: FloatArray
+    log_likelihood: float
+
+
+def run_splits(
+    table: RegressionData, numbers: Sequence[int], request: Request, tick: Tick
+) -> Found:
+    """Returns the test scores of splits with sets of one size, whose networks are stacked."""
+    splits = [_Split(table, number) for number in numbers]
+    best: dict[int, _Candidate] = {}
+    for rate in table.rates:
+        for split, candidate in _candidates(table, splits, rate, request, tick):
+            known = best.get(split.number)
+            if known is None or candidate.log_likelihood > known.log_likelihood:
+                best[split.number] = candidate
+    rows: list[Row] = []
+    for rate in table.rates:
+        chosen = [split for split in splits if best[split.number].stack.rate == rate]
+        if chosen:
+            rows += _tested(table, chosen, best, request)
+    return Found(rows)
+
+
+def _candidates(
+    table: RegressionData, splits: Sequence[_Split], rate: float, request: Request, tick: Tick
+) -> Iterator[tuple[_Split, _Candidate]]:
+    """Yields the networks of one rate, one a split and precision, trained and validated."""
+    networks = list(product(splits, table.precisions))
+    seed = splits[0].number
+    stack = stacked.train(
+        stacked.Stack(
+            rate,
+            stacked.initial_weights(
+                [split.number for split, _ in networks], table.x.shape[1], table.hidden
+            ),
+        ),
+        _side_by_side([split.x["train"] for split, _ in networks]),
+        _side_by_side([(split.y["train"] - split.center) / split.spread for split, _ in networks]),
+        penalties=[split.penalty(rate, precision) for split, precision in networks],
+        epochs=request.epochs,
+        batch_size=_BATCH_SIZE,
+        seed=seed,
+        on_epoch=tick,
+    )
+    samples = _passes(
+        stack,
+        [split for split, _ in networks],
+        "validation",
+        min(request.num_samples, _VALIDATION_SAMPLES),
+        seed,
+    )
+    for place, (split, precision) in enumerate(networks):
+        passes = samples[..., place]
+        found = metrics.mixture_log_likelihood(
+            passes, split.y["validation"], noise_variance=1.0 / precision
+        )
+        yield split, _Candidate(stack, place, precision, passes, found)
+
+
+def _tested(
+    table: RegressionData,
+    splits: Sequence[_Split],
+    best: Mapping[int, _Candidate],
+    request: Request,
+) -> Iterator[Row]:
+    """Yields the test scores of splits whose best networks have one rate."""
+    chosen = [best[split.number] for split in splits]
+    stack = chosen[0].stack.take([candidate.place for candidate in chosen])
+    samples = _passes(stack, splits, "test", request.num_samples, splits[0].number)
+    inputs = _side_by_side([split.x["test"] for split in splits]).astype(np.float32)
+    off = np.asarray(stack.model()(inputs, training=False), dtype=np.float64)
+    for place, (split, candidate) in enumerate(zip(splits, chosen, strict=True)):
+        passes = samples[..., place]
+        plain = off[None, :, place] * split.spread + split.center
+        fitted = _fitted_precision(split, candidate)
+        by_setting = {
+            MONTE_CARLO: (passes, candidate.precision),
+            DETERMINISTIC: (plain, candidate.precision),
+            FITTED: (passes, fitted),
+        }
+        common = {"seed": split.number, "epoch": request.epochs}
+        for name, (outputs, precision) in by_setting.items():
+            yield {
+                **common,
+                "setting": f"{table.name}, {name}",
+                "rmse": metrics.root_mean_squared_error(outputs.mean(axis=0), split.y["test"]),
+                "log_likelihood": metrics.mixture_log_likelihood(
+                    outputs, split.y["test"], noise_variance=1.0 / precision
+                ),
+                "dropout_rate": stack.rate,
+                "precision": precision,
+            }
+        if table.published:
+            scores = {name: float(values[split.number]) for name, values in table.published.items()}
+            yield {**common, "setting": f"{table.name}, {PUBLISHED}", **scores}
+
+
+def _fitted_precision(split: _Split, candidate: _Candidate) -> float:
+    """Returns the precision of a wide grid under which the validation rows are likeliest."""
+    likelihoods = {
+        precision: metrics.mixture_log_likelihood(
+            candidate.validation, split.y["validation"], noise_variance=1.0 / precision
+        )
+        for precision in WIDE_PRECISIONS / split.spread**2
+    }
+    return float(max(likelihoods, key=likelihoods.__getitem__))
+
+
+def _passes(
+    stack: stacked.Stack, splits: Sequence[_Split], part: str, num_samples: int, seed: int
+) -> FloatArray:
+    """Returns the outputs of the passes in the unit of the targets, shape (T, N, K)."""
+    inputs = _side_by_side([split.x[part] for split in splits]).astype(np.float32)
+    mc = MCDropout(stack.model(), task="regression")
+    outputs = np.asarray(mc.sample(inputs, num_samples=num_samples, seed=seed), dtype=np.float64)
+    spreads, centers = ([getattr(split, name) for split in splits] for name in ("spread", "center"))
+    return np.asarray(outputs * np.array(spreads) + np.array(centers))
+
+
+def _side_by_side(arrays: Sequence[FloatArray]) -> FloatArray:
+    """Returns the rows of several networks with the networks on axis 1."""
+    return np.stack(arrays, axis=1)
