@@ -7,7 +7,7 @@ import hashlib
 import io
 import json
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +51,7 @@ class RunsFolder:
         if not (self.path / RECORD).exists():
             write(self.path / RECORD, (json.dumps(self._record, indent=2) + "\n").encode())
         for name, picture in found.pictures.items():
+            _make(self.path / PICTURES)
             write(self.path / PICTURES / f"{name}.png", _png(picture))
         # The rows come last: a run counts as finished once they are there.
         with self._output.draft() as draft:
@@ -74,6 +75,7 @@ def open_folder(path: Path, record: Mapping[str, Any], *, resume: bool) -> Itera
     full = {"format": FORMAT, "version": FORMAT_VERSION, **record}
     if path.is_dir() and any(not entry.name.startswith(".") for entry in path.iterdir()):
         _check_same(path, json.loads(json.dumps(full)), resume=resume)
+    _make(path)
     with claim(path / RUNS, KIND, force=True) as output:
         yield RunsFolder(path, full, output)
 
@@ -92,6 +94,12 @@ def _check_same(path: Path, record: Mapping[str, Any], *, resume: bool) -> None:
             f"The study in {path} was made with another {', '.join(changed)}. Resume it "
             "with the same, or name another folder."
         )
+
+
+def _make(folder: Path) -> None:
+    """Makes a folder in one that there is; whoever writes to it then says what is in the way."""
+    with suppress(OSError):
+        folder.mkdir(exist_ok=True)
 
 
 def write(path: Path, content: bytes) -> None:
