@@ -74,13 +74,15 @@ class Output:
             _reach_the_disk(draft)
             with stopping_waits():
                 self._publish(draft)
-        except OSError as error:
-            if not self._concerns(error):
+        except (OSError, DataError) as error:
+            # A writer that claims a place inside of the draft has worded the system's error already.
+            cause = error if isinstance(error, OSError) else error.__cause__
+            if not (isinstance(cause, OSError) and self._concerns(cause)):
                 raise
             raise DataError(
-                f"{self._path} cannot be written: {reason(error)}. What was there before is as it "
+                f"{self._path} cannot be written: {reason(cause)}. What was there before is as it "
                 "was."
-            ) from error
+            ) from cause
 
     def _publish(self, draft: Path) -> None:
         """Puts the draft in place of what is there, decided anew."""
@@ -158,7 +160,7 @@ def claim(
     except OSError as error:
         raise DataError(
             f"{path} cannot be written in {target.parent}: {reason(error)}. Choose another path."
-        ) from None
+        ) from error
     try:
         yield Output(path, target, kind, force, workplace)
     finally:

@@ -23,6 +23,9 @@ _HDF5_SUFFIXES = (".h5", ".hdf5")
 _LARGEST_CONFIG = 2**25
 """Bytes of a configuration; those of the largest published models have a few million."""
 
+_WIDTHS = ("units", "filters", "input_dim", "output_dim")
+"""Options of layers that say how many weights there are at least."""
+
 SAVE_WHOLE = 'Save the whole model with model.save("model.keras") and pass that file.'
 LOAD_WEIGHTS = (
     'Build the same model with Keras 3 in Python, give it the weights by model.load_weights("{}"), '
@@ -41,6 +44,7 @@ class SavedModel:
         config: The configuration of the model.
         training: What it was compiled with, in the formats that keep it apart.
         zipped: Whether it is a zip archive (`.keras`), and not HDF5 (`.h5`).
+        num_bytes: Size of all it holds, unpacked.
     """
 
     path: Path
@@ -48,6 +52,7 @@ class SavedModel:
     config: dict[str, Any]
     training: Any
     zipped: bool
+    num_bytes: int
 
     @property
     def is_keras2(self) -> bool:
@@ -133,7 +138,8 @@ def _read_zip(file: Path) -> SavedModel:
         config = _mapping(read_member(file, members["config.json"], _LARGEST_CONFIG))
     version = metadata.get("keras_version") if isinstance(metadata, dict) else None
     training = config.get("compile_config")
-    return SavedModel(file, str(version or ""), config, training, zipped=True)
+    num_bytes = sum(info.file_size for info in members.values())
+    return SavedModel(file, str(version or ""), config, training, True, num_bytes)
 
 
 def _read_hdf5(file: Path) -> SavedModel:
@@ -149,7 +155,8 @@ def _read_hdf5(file: Path) -> SavedModel:
     with damage_told(str(file), ModelError, SAVE_WHOLE):
         version = version.decode() if isinstance(version, bytes) else str(version)
         training = None if texts[1] is None else _mapping(texts[1])
-        return SavedModel(file, version, _mapping(texts[0]), training, zipped=False)
+        num_bytes = file.stat().st_size
+        return SavedModel(file, version, _mapping(texts[0]), training, False, num_bytes)
 
 
 def _mapping(text: Any) -> dict[str, Any]:
@@ -179,6 +186,15 @@ def _check(saved: SavedModel) -> None:
                 "load it yourself in Python and call mcdrop.MCDropout(model)."
             )
         )
+    for part in objects(saved.config):
+        for option in _WIDTHS:
+            width = part.get(option)
+            # Every one of them has a weight of its own, which the file would hold.
+            if isinstance(width, int) and width > saved.num_bytes:
+                raise ModelError(
+                    f"{file} is damaged (the {option} of a layer are more than the bytes of the "
+                    f"file, which holds their weights). {SAVE_WHOLE}"
+                )
     suffixes = (".keras",) if saved.zipped else _HDF5_SUFFIXES
     if not saved.is_keras2 and file.suffix not in suffixes:
         kind = ".keras" if saved.zipped else "HDF5"

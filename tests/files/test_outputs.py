@@ -419,3 +419,21 @@ def test_outputs_have_the_usual_rights(tmp_path):
         os.umask(mask)
     assert (tmp_path / "file").stat().st_mode & 0o777 == 0o644
     assert (tmp_path / "folder").stat().st_mode & 0o777 == 0o755
+
+
+def test_a_writer_inside_of_a_draft_names_the_output_of_the_user(tmp_path, monkeypatch):
+    lock, places = workplaces._lock, []
+
+    def fill_the_disk(folder, **settings):
+        places.append(folder)
+        if len(places) > 1:
+            raise OSError(errno.ENOSPC, "No space left on device", str(folder))
+        return lock(folder, **settings)
+
+    monkeypatch.setattr(workplaces, "_lock", fill_the_disk)
+    with (
+        pytest.raises(DataError, match=r"^\S*/p cannot be written: no space left on device\. What"),
+        replaced(tmp_path / "p", FOLDER) as draft,
+    ):
+        write_folder(draft)
+    assert os.listdir(tmp_path) == []
