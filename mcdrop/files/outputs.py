@@ -75,7 +75,7 @@ class Output:
             with stopping_waits():
                 self._publish(draft)
         except (OSError, DataError) as error:
-            # A writer that claims a place inside of the draft has worded the system's error already.
+            # A writer that claims a place inside of the draft has worded the error already.
             cause = error if isinstance(error, OSError) else error.__cause__
             if not (isinstance(cause, OSError) and self._concerns(cause)):
                 raise

@@ -56,9 +56,14 @@ class Workplace:
             with suppress(OSError):  # it was not made, or another run is in it
                 self.folder.rmdir()
             raise
-        _empty(self.folder)
-        os.truncate(self._lock, 0)
-        os.write(self._lock, json.dumps({"output": target.name, "process": os.getpid()}).encode())
+        try:
+            _empty(self.folder)
+            os.truncate(self._lock, 0)
+            note = {"output": target.name, "process": os.getpid()}
+            os.write(self._lock, json.dumps(note).encode())
+        except BaseException:  # the disk may be full already
+            _discard(self.folder, self._lock)
+            raise
         # Some writers choose the format by the suffix.
         self.new = self.folder / (_NEW + target.suffix)
         self.old = self.folder / _OLD

@@ -437,3 +437,13 @@ def test_a_writer_inside_of_a_draft_names_the_output_of_the_user(tmp_path, monke
     ):
         write_folder(draft)
     assert os.listdir(tmp_path) == []
+
+
+def test_a_disk_that_is_full_at_the_start_leaves_nothing(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("mcdrop.files.workplaces.os.write", refuse)
+    with pytest.raises(DataError, match="no space left on device"):
+        write_file(tmp_path / "p")
+    assert os.listdir(tmp_path) == []

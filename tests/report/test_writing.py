@@ -24,8 +24,8 @@ def names(folder):
 
 
 def test_a_report_is_a_page_its_numbers_its_table_and_its_figures(classification, images, tmp_path):
-    page = write(classification, tmp_path / "a" / "report", x=images)
-    assert page == tmp_path / "a" / "report" / "index.html"
+    page = write(classification, tmp_path / "report", x=images)
+    assert page == tmp_path / "report" / "index.html"
     assert names(page.parent) == FILES
     assert names(tmp_path / "a") == ["report"]
     assert "reliability.svg" in names(page.parent / "figures")
