@@ -121,7 +121,7 @@ def test_loading_through_another_class_is_an_error(saved):
 
 @pytest.mark.parametrize("calibrator", fitted_calibrators(), ids=name_of)
 def test_a_loaded_calibrator_equals_the_saved_one_to_the_bit(tmp_path, calibrator):
-    path = tmp_path / "folder" / "calibrator.json"
+    path = tmp_path / "calibrator.json"
     calibrator.save(path)
     assert recalibrate.load(path) == calibrator
     assert type(calibrator).load(path) == calibrator

@@ -27,7 +27,7 @@ def test_a_report_is_a_page_its_numbers_its_table_and_its_figures(classification
     page = write(classification, tmp_path / "report", x=images)
     assert page == tmp_path / "report" / "index.html"
     assert names(page.parent) == FILES
-    assert names(tmp_path / "a") == ["report"]
+    assert names(tmp_path) == ["report"]
     assert "reliability.svg" in names(page.parent / "figures")
     json.loads((page.parent / "report.json").read_text(encoding="utf-8"))
 
