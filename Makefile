@@ -4,7 +4,7 @@ BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo pages test test-oldest fuzz lint types docs browser notebooks check-notebooks bench coverage self-comparison clean
+.PHONY: help demo pages test test-oldest fuzz lint types docs browser notebooks check-notebooks bench bench-splitting coverage self-comparison clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -52,6 +52,9 @@ notebooks: .venv/.installed-notebooks ## run them on small data, and leave them 
 
 bench: .venv/.installed ## run the benchmarks
 	$(BIN)/python -m benchmarks
+
+bench-splitting: .venv/.installed ## measure passes that share masks (MCDROP_DATA; docs/how-to/choose-passes.md)
+	$(BIN)/python -m benchmarks.splitting build/splitting
 
 coverage: .venv/.installed ## simulate the real coverage of the intervals (hours; docs/intervals.md)
 	$(BIN)/python -m benchmarks.coverage

@@ -40,7 +40,9 @@ SEEDS, COPIES = 10, 30
 """300 runs: in each of 10 seeds every example comes 30 times, with masks of its own each time."""
 
 REFERENCE_PASSES, REFERENCE_SEED = 6000, 10**6
-WAYS = ("ordinary", "balanced", "split", "split, balanced")
+WAYS = ("ordinary", "balanced", "split", "split, balanced", "auto", "auto, balanced")
+"""Split passes take the time of the ordinary ones; those of "auto" are to have their error."""
+
 NEVER_CHOSEN = 4
 """Draws of the last layer's masks that are shown where `splitting="auto"` takes ordinary passes."""
 
@@ -163,14 +165,12 @@ def measure(name: str, folder: Path) -> None:
     counts = counts_at_equal_time(auto if chosen.splitting is None else chosen)
     for way in WAYS:
         path = folder / f"{name}-{way.replace(', ', '-')}.json"
-        if path.exists():
+        splitting = {"split": counts, "auto": chosen.splitting}.get(way.split(",")[0])
+        if path.exists() or (splitting is None and way.startswith("auto")):
             continue
-        is_split = way.startswith("split")
-        mc = mcdrop.MCDropout(
-            model, balanced=way.endswith("balanced"), splitting=counts if is_split else None
-        )
-        found = _errors(mc, x, reference, None if is_split else NUM_SAMPLES)
-        about = {"counts": counts if is_split else (NUM_SAMPLES,), "chosen": chosen.splitting}
+        mc = mcdrop.MCDropout(model, balanced=way.endswith("balanced"), splitting=splitting)
+        found = _errors(mc, x, reference, None if splitting else NUM_SAMPLES)
+        about = {"counts": splitting or (NUM_SAMPLES,), "reason": chosen.splitting_reason}
         path.write_text(json.dumps(about | found, indent=1) + "\n", encoding="utf-8")
         print(name, way, about, found, flush=True)
 
@@ -240,8 +240,8 @@ def to_markdown(folder: Path) -> str:
 def _row(title: str, way: str, found: dict[str, Any], first: dict[str, Any]) -> str:
     """Returns one row: errors as parts of those of ordinary passes, stated ones of the true."""
     counts = " x ".join(str(count) for count in found["counts"] if count > 1)
-    passes = f"{prod(found['counts'])} passes" if len(found["counts"]) > 1 else "passes"
-    cells = [f"{title}: {way}, {counts} {passes}".removeprefix(": ")]
+    more = f" = {prod(found['counts'])}" if len(found["counts"]) > 1 else ""
+    cells = [f"{title}: {way}, {counts}{more} passes".removeprefix(": ")]
     cells.append(f"{found['seconds'] / first['seconds']:.2f}")
     for quantity in QUANTITIES:
         error = found[f"error_{quantity}"]

@@ -339,7 +339,8 @@ class MCDropout:
         Args:
             x: Inputs of N examples, as for `sample`.
             num_samples: T >= 2; with `tolerance`, the largest number of passes. None is 50, or the
-                product of `splitting`.
+                product of `splitting`. With `splitting="auto"` the ordinary passes whose error of
+                the mean is to be reached; how many there were the prediction says.
             seed: Whole number from 0 below 2**64.
             batch_size: Examples held at once; None chooses by memory. It changes no result.
             keep_samples: Also keep the passes, T x N x C numbers.

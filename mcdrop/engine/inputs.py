@@ -64,10 +64,6 @@ class Inputs:
     _pieces: Iterable[list[Array]]
     numbers: Numbers | None = None
 
-    def __len__(self) -> int:
-        """Returns N, of examples that are at hand at once."""
-        return int(self.num_examples or 0)
-
     def with_head(self, count: int) -> tuple[Inputs, Inputs]:
         """Returns these inputs, and apart from them the first `count` examples of one shape."""
         pieces = iter(self._pieces)

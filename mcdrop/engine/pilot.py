@@ -75,31 +75,37 @@ def choose(
     """
     pilot = _Pilot(model, samplers, asked)
     program = pilot.program(head)
-    ordinary = (num_samples,)
     if program.one_pass or len(program.stages) < 2:
-        return Choice(ordinary, f"{_ORDINARY}: the model has no early masks that can be shared.")
-    cuts = _cuts(program)
+        return _ordinary(num_samples, "the model has no early masks that can be shared")
     deviations = pilot.deviations(head, len(program.stages))
     if not np.nanmax(deviations, initial=0.0) > 0.0:
-        return Choice(ordinary, f"{_ORDINARY}: no pass of the first examples differs from another.")
+        return _ordinary(num_samples, "no pass of the first examples differs from another")
     count = max(_FEWEST, int(np.ceil(_UNCERTAIN * len(deviations))))
     uncertain = np.argsort(np.nan_to_num(-deviations), kind="stable")[:count]
     chosen = head.take(np.sort(uncertain))
-    starts = (0, *(program.stages[cut] for cut in cuts))
+    cuts = _cuts(program)
     early = np.stack([pilot.share_before(cut, chosen, program) for cut in cuts], axis=1)
+    return _allocated(program, cuts, early, num_samples)
+
+
+def _ordinary(num_samples: int, reason: str) -> Choice:
+    return Choice((num_samples,), f"Ordinary passes in place of splitting: {reason}.")
+
+
+def _allocated(program: Program, cuts: Sequence[int], early: Array, num_samples: int) -> Choice:
+    """Returns the draws for the shares of the variance before each cut, one row an output."""
+    costs = np.array(program.costs((0, *(program.stages[cut] for cut in cuts))))
     shares = np.diff(early, axis=1, prepend=0.0, append=1.0)
-    costs = np.array(program.costs(starts))
     counts = allocate(shares, [float(cost) for cost in costs], num_samples)
     work = float(costs @ np.cumprod(counts) / (num_samples * costs.sum()))
     before = ", ".join(f"{100 * share:.0f}%" for share in early.max(axis=0))
+    layers = program.layers_of(program.stages)
     found = (
         f"{before} of the variance of uncertain examples comes from the masks before "
-        f"{', '.join(_names(program, cuts))}"
+        f"{', '.join(layers[cut] for cut in cuts)}"
     )
     if work > 1.0 - _LEAST_SAVING:
-        return Choice(
-            ordinary, f"{_ORDINARY}: {found}, so shared masks would save less than a tenth."
-        )
+        return _ordinary(num_samples, f"{found}, so shared masks would save less than a tenth")
     splitting = [1] * len(program.stages)
     for place, draws in zip((0, *cuts), counts, strict=True):
         splitting[place] = draws
@@ -108,9 +114,6 @@ def choose(
         f"splitting={tuple(splitting)}: {found}; the error of the mean of {num_samples} ordinary "
         f"passes for about {100 * work:.0f}% of their work.",
     )
-
-
-_ORDINARY = "Ordinary passes in place of splitting"
 
 
 @dataclass(frozen=True)
@@ -132,9 +135,9 @@ class _Pilot:
         """
         first, last = _RANKING
         found = self._predict(head, (first, *(1,) * (num_stages - 2), last))
-        total = np.zeros(len(head))
+        total = np.zeros(len(found[0]))
         for prediction in found:
-            spread = _components(prediction).sum(axis=0).reshape(len(head), -1).sum(axis=1)
+            spread = _components(prediction).sum(axis=0).reshape(len(total), -1).sum(axis=1)
             most = np.nanmax(spread, initial=0.0)
             total += spread / most if most > 0.0 else 0.0
         return total
@@ -173,11 +176,6 @@ def _cuts(program: Program) -> tuple[int, ...]:
 def _share_after(program: Program, cut: int) -> float:
     before, after = program.costs((0, program.stages[cut]))
     return after / (before + after)
-
-
-def _names(program: Program, cuts: Sequence[int]) -> list[str]:
-    named = program.layers_of(program.stages)
-    return [named[cut] for cut in cuts]
 
 
 def _components(prediction: Prediction) -> Array:

@@ -161,7 +161,7 @@ def test_every_output_reaches_its_error(x):
 
 @pytest.mark.parametrize(
     "name",
-    ["transformer", "subclassed_model", "dropout_layer_inside_the_time_loop", "channels_first"],
+    ["transformer", "subclassed_model", "dropout_layer_inside_the_time_loop"],
 )
 def test_models_of_every_kind_choose_and_repeat(name):
     case = CASES[name]
