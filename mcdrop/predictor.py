@@ -17,7 +17,7 @@ from mcdrop.engine import describe, nonfinite, pickled, pilot
 from mcdrop.engine.audit import StochasticLayer, find_leaves
 from mcdrop.engine.inputs import Inputs, check_numbers, open_inputs
 from mcdrop.engine.pilot import Choice
-from mcdrop.engine.processor import choose_dtype
+from mcdrop.engine.processor import choose_dtype, dtype_notes
 from mcdrop.engine.progress import Progress, check_progress
 from mcdrop.engine.running import Options, Run
 from mcdrop.engine.sampling import Sampler, devices
@@ -116,6 +116,7 @@ class MCDropout:
             jit_compile=bool(jit_compile),
             nested=_is_nested(self._splitting),
         )
+        self._notes = dtype_notes(compute_dtype, self._settings.compute_dtype)
         if compute_dtype is not None and not any(map(can_convert, model._flatten_layers())):
             raise ModelError(
                 f"No layer of the model can compute in {compute_dtype}; leave `compute_dtype` out."
@@ -215,12 +216,12 @@ class MCDropout:
         program = self._samplers[0].audited_program(self._model)
         chosen = () if self.splitting_reason is None else (self.splitting_reason,)
         if program is None:
-            return self.stochastic_layers, None, chosen
+            return self.stochastic_layers, None, (*self._notes, *chosen)
         self._idle = program.idle
         stages = (
             () if self._splitting is None else (describe.stages(program.layers_of(program.stages)),)
         )
-        notes = (*program.notes, *stages, *chosen)
+        notes = (*self._notes, *program.notes, *stages, *chosen)
         return self.stochastic_layers, program.share_run_once, notes
 
     @property

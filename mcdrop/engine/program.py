@@ -469,6 +469,7 @@ def compile_program(
     structure: Any,
     probe: Sequence[Any] | None = None,
     *,
+    traced: Program | None = None,
     quiet: bool = False,
 ) -> Program:
     """Traces a program, again where the first trace shows that it must be another one.
@@ -481,14 +482,34 @@ def compile_program(
         structure: How the inputs are nested.
         probe: Some of the user's examples, on which it is seen whether the tensors of the
             frontier hold one row an example; None believes it.
+        traced: What the same arguments gave without a probe, in place of a first trace.
         quiet: Do not warn of what was found.
 
     Raises:
-        ModelError: No selected layer was reached, the model changes variables, or balanced
-            masks are asked for where a step holds one pass.
+        ModelError: No selected layer was reached, the model changes variables, its code computes
+            something else each time, or balanced masks are asked for where a step holds one pass.
     """
-    one_pass, barred = False, frozenset[str]()
+    program, barred = traced, frozenset[str]()
     while True:
+        program = program or _trace_program(model, leaves, settings, specs, structure, barred)
+        wrong = program.strangers(program.begin(*probe)[0], len(probe[0])) if probe else set()
+        if not wrong:
+            for note in () if quiet else program.warnings:
+                warnings.warn(note, ModelWarning, stacklevel=2)
+            return program
+        program, barred = None, barred | wrong
+
+
+def _trace_program(
+    model: Any,
+    leaves: tuple[Leaf, ...],
+    settings: Settings,
+    specs: Sequence[tf.TensorSpec],
+    structure: Any,
+    barred: frozenset[str],
+) -> Program:
+    """Traces a program; again, with one pass a step, where that turns out to be needed."""
+    for one_pass in (False, True):
         traced = trace(model, leaves, settings, specs, structure, one_pass=one_pass, barred=barred)
         inspection.check_no_assignment(traced.graph)
         if traced.draws.single_pass and settings.balanced:
@@ -500,15 +521,9 @@ def compile_program(
         # Draws of a stage may be computed in any number, but those of a later one together.
         free = settings.balanced or settings.nested
         wide = program.row_bytes > _WIDE_ROW_BYTES and not free
-        if not one_pass and (traced.draws.single_pass or wide):
-            one_pass = True
-            continue
-        wrong = program.strangers(program.begin(*probe)[0], len(probe[0])) if probe else set()
-        if not wrong:
-            for note in () if quiet else program.warnings:
-                warnings.warn(note, ModelWarning, stacklevel=2)
-            return program
-        barred |= wrong
+        if not (traced.draws.single_pass or wide):
+            break
+    return program
 
 
 def _check_refused(traced: Trace, computed: Sequence[Any]) -> None:

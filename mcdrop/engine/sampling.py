@@ -63,7 +63,7 @@ class Sampler:
         self._device = device
         self._programs: dict[Any, Program] = {}
         self._seen_apart: set[Program] = set()
-        self._audited: Program | None = None
+        self._audited: dict[Any, Program] = {}
         self._folded_width = _FOLDED_WIDTH
         self._slice_bytes = (
             _GPU_SLICE_BYTES if tf.config.list_physical_devices("GPU") else _CPU_SLICE_BYTES
@@ -71,17 +71,19 @@ class Sampler:
 
     def program(self, inputs: Sequence[Array], structure: Any) -> Program:
         """Returns the program for flat inputs like these, nested like `structure`."""
-        names = tree.flatten_with_path(structure)
-        key = tuple(
-            (path, value.shape[1:], str(value.dtype))
-            for (path, _), value in zip(names, inputs, strict=True)
-        )
+        specs = [tf.TensorSpec([None, *x.shape[1:]], x.dtype) for x in inputs]
+        key = _key(specs, structure)
         with LOCK:
             if key not in self._programs:
-                specs = [tf.TensorSpec([None, *x.shape[1:]], x.dtype) for x in inputs]
                 with tf.device(self._device):
                     self._programs[key] = compile_program(
-                        self._model, self._leaves, self.settings, specs, structure, inputs
+                        self._model,
+                        self._leaves,
+                        self.settings,
+                        specs,
+                        structure,
+                        inputs,
+                        traced=self._audited.get(key),
                     )
             return self._programs[key]
 
@@ -94,16 +96,19 @@ class Sampler:
             if self._programs:
                 return next(iter(self._programs.values()))
             declared = describe.declared_inputs(model)
-            if self._audited is None and declared is not None:
+            if declared is None:
+                return None
+            key = _key(*declared)
+            if key not in self._audited:
                 with (
                     suppress(ModelError),  # said when there is data
                     tf.device(self._device),
                     describe.model_errors("The model fails"),
                 ):
-                    self._audited = compile_program(
+                    self._audited[key] = compile_program(
                         self._model, self._leaves, self.settings, *declared, quiet=True
                     )
-            return self._audited
+            return self._audited.get(key)
 
     def chunk_size(self, plan: Plan) -> int:
         """Returns how many examples to hold at once, by what they occupy."""
@@ -261,6 +266,13 @@ class Sampler:
             return self._folded_width
         together = self.passes_at_once(program, num_passes)
         return max(1, self._rows(program) // together)
+
+
+def _key(specs: Sequence[tf.TensorSpec], structure: Any) -> Any:
+    """Returns what tells inputs apart that need programs of their own."""
+    names = [path for path, _ in tree.flatten_with_path(structure)]
+    shapes = [(tuple(spec.shape[1:]), spec.dtype) for spec in specs]
+    return tuple(zip(names, shapes, strict=True))
 
 
 def devices() -> list[str | None]:

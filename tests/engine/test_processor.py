@@ -46,3 +46,13 @@ def test_elsewhere_the_passes_are_those_of_float32_with_one_warning(monkeypatch)
     x = np.ones((2, 4), np.float32)
     expected = mcdrop.MCDropout(model).sample(x, num_samples=4)
     np.testing.assert_array_equal(half.sample(x, num_samples=4), expected)
+    assert "no instructions for bfloat16" in half.summary()
+
+
+def test_the_summary_says_in_what_the_passes_are_computed(monkeypatch):
+    monkeypatch.setattr(processor, "has_bfloat16", lambda: True)
+    steps = [keras.layers.Dropout(0.5), keras.layers.Dense(8), keras.layers.Dense(3, "softmax")]
+    model = keras.Sequential([keras.Input((4,)), *steps])
+    told = "The passes are computed in bfloat16"
+    assert told in mcdrop.MCDropout(model, compute_dtype="bfloat16").summary()
+    assert told not in mcdrop.MCDropout(model).summary()

@@ -21,6 +21,7 @@ from mcdrop.engine import program as programs
 from mcdrop.engine.running import map_in_order
 from mcdrop.engine.sampling import Sampler
 from mcdrop.engine.stages import plan
+from mcdrop.engine.tracing import trace
 from mcdrop.errors import ModelError
 
 from .harness import Snapshot, without_xla
@@ -361,3 +362,22 @@ def test_names_that_tensorflow_refuses_as_scopes_do_not_matter():
     plain = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)])
     plain.compile("adam", "mean_squared_error")
     plain.fit(np.ones((2, 3)), np.ones((2, 1)), verbose=0)  # no scope was left open
+
+
+def test_what_the_audit_traced_is_not_traced_again_for_data(monkeypatch):
+    traced = []
+
+    def counted(*arguments, **settings):
+        traced.append(arguments)
+        return trace(*arguments, **settings)
+
+    monkeypatch.setattr(programs, "trace", counted)
+    model = keras.Sequential([keras.Input((4,)), layers.Dropout(0.5), layers.Dense(3)])
+    mc = without_xla(mcdrop.MCDropout(model, task="regression"))
+    expected = without_xla(mcdrop.MCDropout(model, task="regression"))
+    mc.summary()
+    assert mc.share_run_once == 0.0
+    x = np.ones((2, 4), np.float32)
+    found = mc.predict(x, num_samples=4).mean
+    assert len(traced) == 1
+    np.testing.assert_array_equal(found, expected.predict(x, num_samples=4).mean)
