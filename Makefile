@@ -4,7 +4,7 @@ BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo pages test test-oldest fuzz lint types docs browser notebooks check-notebooks bench bench-splitting coverage self-comparison clean
+.PHONY: help demo pages test test-oldest fuzz lint types docs browser notebooks check-notebooks bench bench-splitting coverage studies self-comparison clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -58,6 +58,9 @@ bench-splitting: .venv/.installed ## measure passes that share masks (MCDROP_DAT
 
 coverage: .venv/.installed ## simulate the real coverage of the intervals (hours; docs/intervals.md)
 	$(BIN)/python -m benchmarks.coverage
+
+studies: .venv/.installed ## run the studies that docs/studies shows (an hour)
+	$(BIN)/python -m benchmarks.studies
 
 self-comparison: .venv/.installed ## count how often a model is called better than itself (docs/intervals.md)
 	$(BIN)/python -m benchmarks.self_comparison

@@ -22,15 +22,7 @@ def run(options: Namespace, terminal: Terminal) -> None:
     from mcdrop.study.running import execute
     from mcdrop.study.runs import read_pictures, read_record, write
 
-    request = Request(
-        data=options.data,
-        seeds=options.seeds,
-        epochs=options.epochs,
-        num_samples=options.samples,
-        train_size=options.train_size,
-        test_size=options.test_size,
-    )
-    plan = plan_study(options.name, request)
+    plan = plan_study(options.name, request_of(options))
     with terminal.progress("Training") as progress, told_what_is_kept(options.output):
         result = execute(plan, output=options.output, resume=options.resume, progress=progress)
     pictures = read_pictures(options.output)
@@ -41,6 +33,18 @@ def run(options: Namespace, terminal: Terminal) -> None:
     terminal.say(f"The study is in {options.output / PAGE}.")
     table = summary.astype(object).where(summary.notna(), None)
     terminal.result({"output": str(options.output), "summary": table.to_dict("records")})
+
+
+def request_of(options: Namespace) -> Request:
+    """Returns what the options ask of a study."""
+    return Request(
+        data=options.data,
+        seeds=options.seeds,
+        epochs=options.epochs,
+        num_samples=options.samples,
+        train_size=options.train_size,
+        test_size=options.test_size,
+    )
 
 
 @contextlib.contextmanager

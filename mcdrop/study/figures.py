@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from typing import Any
 
 import matplotlib
+import numpy as np
 import pandas as pd
 import seaborn as sns
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
 
 from mcdrop.study.plan import Plan, short_name
 
@@ -92,6 +96,25 @@ def differences(plan: Plan, summary: pd.DataFrame, settings: list[str], name: st
         unit = f", {score.unit}" if score.unit else ""
         axes.set_xlabel(f"difference of {score.title[0].lower()}{score.title[1:]}{unit}")
         return _svg(figure)
+
+
+def histograms(layers: Sequence[NDArray[Any]]) -> NDArray[np.uint8]:
+    """Returns how the values above 0 of each layer are distributed, as pixels (height, width, 3).
+
+    Args:
+        layers: Activations of each layer, of any shape.
+    """
+    with matplotlib.rc_context(_STYLE):
+        figure = Figure((_SIZE[0], 2.2), dpi=100, layout="constrained", facecolor="white")
+        canvas = FigureCanvasAgg(figure)
+        panels = figure.subplots(1, len(layers), squeeze=False)[0]
+        for place, (axes, layer) in enumerate(zip(panels, layers, strict=True), start=1):
+            positive = layer[layer > 0.0]
+            axes.hist(positive, bins=40, density=positive.size > 0, color="#3a6ea5")
+            zeros = f"{1.0 - positive.size / layer.size:.0%} zeros" if layer.size else ""
+            axes.set(title=f"hidden layer {place}, {zeros}", yticks=[])
+        canvas.draw()
+        return np.asarray(canvas.buffer_rgba())[..., :3].copy()
 
 
 def _svg(figure: Any) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -10,15 +10,15 @@ import numpy as np
 from mcdrop.errors import DataError
 from mcdrop.loading import load_named
 from mcdrop.study import networks
-from mcdrop.study.plan import Job, Request
-from mcdrop.study.running import grid_jobs, record_of
-from mcdrop.study.training import Build, Examples, Schedule, Sets
+from mcdrop.study.plan import Found, Request, Tick
+from mcdrop.study.running import grid_jobs, record_of, train_and_score
+from mcdrop.study.training import Build, Examples, Schedule, Sets, Trainer
 
 BATCH_SIZE = 128
 VALIDATION_SHARE = 6
 """One in so many training images is kept for validation: 10,000 of MNIST's 60,000."""
 
-_NETWORKS: Mapping[str, Build] = {"mlp": networks.mlp, "cnn": networks.cnn}
+NETWORKS: Mapping[str, Build] = {"mlp": networks.mlp, "cnn": networks.cnn}
 
 
 def load_images(request: Request) -> Sets:
@@ -58,24 +58,27 @@ def num_classes(sets: Sets) -> int:
 
 
 def plan_networks(
-    request: Request, settings: Mapping[str, tuple[str, Mapping[str, Any]]]
+    request: Request,
+    settings: Mapping[str, tuple[str, Mapping[str, Any]]],
+    work: Callable[[Trainer, str, int, Tick], Found] = train_and_score,
 ) -> dict[str, Any]:
     """Returns settings, jobs and record of a plan that trains image networks.
 
     Args:
         request: What was asked.
         settings: For each setting its network, "mlp" or "cnn", and the arguments of that.
+        work: As for `grid_jobs`.
     """
     sets = load_images(request)
     shape, classes = sets.train.x.shape[1:], num_classes(sets)
 
     def build(network: str, **arguments: Any) -> Any:
-        return _NETWORKS[network](shape, classes, **arguments)
+        return NETWORKS[network](shape, classes, **arguments)
 
     grid = {name: {"network": network, **given} for name, (network, given) in settings.items()}
     schedule = Schedule(request.epochs, BATCH_SIZE, request.num_samples)
     seeds = range(request.seeds)
-    jobs: list[Job] = grid_jobs(build, grid, sets, seeds, schedule, compile_once=True)
+    jobs = grid_jobs(build, grid, sets, seeds, schedule, work=work, compile_once=True)
     return {"settings": grid, "jobs": jobs, "record": record_of(sets, seeds, schedule)}
 
 

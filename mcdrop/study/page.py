@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jinja2
@@ -44,9 +44,8 @@ def render(
         answers=answers(plan, result.runs, summary),
         groups=[
             _group(plan, result.runs, summary, name, settings, shown)
-            for name, settings in _by_group(plan).items()
+            for name, settings in groups_of(plan).items()
         ],
-        titles=[_title(plan.scores[name]) for name in shown],
         seeds=int(summary["seeds"].max()),
         level=100 * result.confidence_level,
         pictures=[
@@ -58,7 +57,8 @@ def render(
     )
 
 
-def _by_group(plan: Plan) -> dict[str, list[str]]:
+def groups_of(plan: Plan) -> dict[str, list[str]]:
+    """Returns the settings of each group, in the order of the plan."""
     found: dict[str, list[str]] = {}
     for setting in plan.settings:
         found.setdefault(group_of(setting), []).append(setting)
@@ -76,35 +76,42 @@ def _group(
     """Returns figures and table of a group of settings."""
     chosen = summary[summary["setting"].isin(settings)]
     compared = [setting for setting in settings if plan.references[setting] != setting]
-    known = chosen.dropna(subset=["value"]).groupby("score")["setting"].nunique()
+    known = set(chosen.dropna(subset=["value"])["score"])
+    titles, rows = table_rows(plan, chosen, [score for score in shown if score in known])
     return {
         "name": name,
         "curves": [
             figures.curves(plan, runs, settings, score, legend=place == 0)
-            for place, score in enumerate(score for score in plan.drawn if score in known.index)
+            for place, score in enumerate(score for score in plan.drawn if score in known)
         ],
         "differences": [
             figures.differences(plan, summary, compared, score)
             for score in plan.spoken
-            if compared and score in known.index
+            if compared and score in known
         ],
-        "rows": _rows(plan, chosen, settings, shown),
+        "titles": titles,
+        "rows": [{"setting": short_name(each), "cells": cells} for each, cells in rows],
     }
 
 
-def _rows(
-    plan: Plan, summary: pd.DataFrame, settings: list[str], shown: list[str]
-) -> list[dict[str, Any]]:
-    """Returns for each setting its cells: the value, and the difference with its interval."""
+def table_rows(
+    plan: Plan, summary: pd.DataFrame, shown: Sequence[str]
+) -> tuple[list[str], list[tuple[str, list[dict[str, str]]]]]:
+    """Returns titles and, for each setting, its cells: the value, and the difference in brackets.
+
+    Args:
+        plan: The study.
+        summary: As `summarize` returns it.
+        shown: Columns to show.
+    """
     cells = {
         (row["setting"], row["score"]): _cell(row, plan.scores[row["score"]])
         for row in summary.to_dict("records")
-        if row["score"] in plan.scores
+        if row["score"] in shown
     }
-    return [
-        {"setting": short_name(setting), "cells": [cells[setting, name] for name in shown]}
-        for setting in settings
-    ]
+    settings = [setting for setting in plan.settings if (setting, shown[0]) in cells]
+    rows = [(setting, [cells[setting, name] for name in shown]) for setting in settings]
+    return [_title(plan.scores[name]) for name in shown], rows
 
 
 def _title(score: Score) -> str:

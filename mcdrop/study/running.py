@@ -145,6 +145,12 @@ def run(
     )
 
 
+def train_and_score(trainer: Trainer, setting: str, seed: int, tick: Tick) -> Found:
+    """Returns one row of scores an epoch, as `Trainer` makes them."""
+    rows = trainer(seed, tick)
+    return Found([{"setting": setting, "seed": seed, **row} for row in rows])
+
+
 def grid_jobs(
     build: Build,
     settings: Mapping[str, Mapping[str, Any]],
@@ -152,6 +158,7 @@ def grid_jobs(
     seeds: Sequence[int],
     schedule: Schedule,
     *,
+    work: Callable[[Trainer, str, int, Tick], Found] = train_and_score,
     compile_once: bool = False,
 ) -> list[Job]:
     """Returns the work of a grid of networks times seeds, seed by seed.
@@ -162,6 +169,7 @@ def grid_jobs(
         sets: The data.
         seeds: The seeds.
         schedule: How long a network is trained.
+        work: Trains and measures the network of a setting and seed; ticks once an epoch.
         compile_once: See `Trainer`.
     """
     trainers = {
@@ -170,11 +178,10 @@ def grid_jobs(
     }
 
     def job(setting: str, seed: int) -> Job:
-        def work(tick: Tick) -> Found:
-            rows = trainers[setting](seed, tick)
-            return Found([{"setting": setting, "seed": seed, **row} for row in rows])
+        def run_one(tick: Tick) -> Found:
+            return work(trainers[setting], setting, seed, tick)
 
-        return Job((setting,), (seed,), work, schedule.epochs)
+        return Job((setting,), (seed,), run_one, schedule.epochs)
 
     return [job(setting, seed) for seed in seeds for setting in settings]
 

@@ -27,10 +27,10 @@ _SCORING_BATCH = 1000
 
 @dataclass(frozen=True, eq=False)
 class Examples:
-    """Inputs with their class labels, shapes (N, ...) and (N,)."""
+    """Inputs with their class labels, shapes (N, ...) and (N,), or with other targets."""
 
     x: NDArray[Any]
-    y: NDArray[np.int64]
+    y: NDArray[Any]
 
     def __len__(self) -> int:
         """Returns N."""
@@ -92,8 +92,8 @@ class Trainer:
     ) -> None:
         self._build = build
         self._arguments = arguments
-        self._sets = sets
-        self._schedule = schedule
+        self.sets = sets
+        self.schedule = schedule
         self._compile_once = compile_once
         self._model: keras.Model | None = None
         self._monte_carlo: MCDropout | None = None
@@ -127,8 +127,8 @@ class Trainer:
     def train(self, model: keras.Model, seed: int, callbacks: Sequence[Any] = ()) -> None:
         """Trains a network on batches in the order of a seed."""
         model.fit(
-            _batches(self._sets.train, self._schedule.batch_size, seed),
-            epochs=self._schedule.epochs,
+            _batches(self.sets.train, self.schedule.batch_size, seed),
+            epochs=self.schedule.epochs,
             verbose=0,
             shuffle=False,
             callbacks=list(callbacks),
@@ -142,12 +142,12 @@ class Trainer:
             ModelError: `build` returns no compiled Keras model.
         """
         model = self.model(seed)
-        scores = _EpochScores(self._sets, tick)
+        scores = _EpochScores(self.sets, tick)
         self.train(model, seed, [scores])
         if self._monte_carlo is None or not self._compile_once:
             self._monte_carlo = as_monte_carlo(model)
-        samples = self._schedule.num_samples
-        final = _final_scores(model, self._monte_carlo, self._sets.test, samples, seed)
+        samples = self.schedule.num_samples
+        final = _final_scores(model, self._monte_carlo, self.sets.test, samples, seed)
         scores.rows[-1] |= final | stopped_early(scores.rows)
         if not self._compile_once:
             keras.backend.clear_session()
@@ -221,7 +221,7 @@ class _EpochScores(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
         """Adds the epoch's row."""
         row: Row = {"epoch": epoch + 1, "train_loss_with_dropout": float((logs or {})["loss"])}
-        for name, examples in self._sets.items():
+        for name, examples in self.sets.items():
             probabilities = predict_probabilities(self.model, examples.x)
             row[f"{name}_loss"] = metrics.negative_log_likelihood(probabilities, examples.y)
             row[f"{name}_accuracy"] = accuracy(probabilities, examples.y)
@@ -258,12 +258,7 @@ def accuracy(probabilities: NDArray[Any], y: NDArray[np.int64]) -> float:
 
 def predict_probabilities(model: keras.Model, x: NDArray[Any]) -> NDArray[np.float64]:
     """Returns the class probabilities with dropout off, shape (N, C)."""
-    forward = _compiled(model, x)
-    parts = [
-        np.asarray(forward(tf.constant(x[start : start + _SCORING_BATCH])), dtype=np.float64)
-        for start in range(0, len(x), _SCORING_BATCH)
-    ]
-    probabilities = np.concatenate(parts)
+    probabilities = forward(model, x)
     if probabilities.ndim != 2 or not np.isfinite(probabilities).all():
         raise DataError(
             f"The network's output has shape {probabilities.shape} or holds values that are not "
@@ -273,12 +268,16 @@ def predict_probabilities(model: keras.Model, x: NDArray[Any]) -> NDArray[np.flo
     return np.asarray(probabilities / probabilities.sum(axis=1, keepdims=True))
 
 
-def _compiled(model: keras.Model, x: NDArray[Any]) -> Any:
-    """Returns the model's inference as one compiled function, made once a model."""
-    if not hasattr(model, "_study_forward"):
+def forward(model: keras.Model, x: NDArray[Any]) -> NDArray[np.float64]:
+    """Returns the one output of a network with dropout off, batch by batch."""
+    if not hasattr(model, "_study_forward"):  # compiled once a model, for any number of examples
         signature = [tf.TensorSpec((None, *x.shape[1:]), x.dtype)]
         model._study_forward = tf.function(lambda x: model(x, training=False), signature)
-    return model._study_forward
+    parts = [
+        np.asarray(model._study_forward(tf.constant(x[start : start + _SCORING_BATCH])))
+        for start in range(0, len(x), _SCORING_BATCH)
+    ]
+    return np.concatenate(parts).astype(np.float64)
 
 
 def _final_scores(
@@ -297,13 +296,13 @@ def _final_scores(
     return found | {f"{name}_monte_carlo": value for name, value in scores.items()}
 
 
-def as_monte_carlo(model: keras.Model) -> MCDropout | None:
-    """Returns a trained classifier that samples, None when it has no dropout."""
+def as_monte_carlo(model: keras.Model, task: str = "classification") -> MCDropout | None:
+    """Returns a trained network that samples, None when it has no dropout."""
     try:
         find_leaves(model, None)
     except ModelError:
         return None
-    return MCDropout(model, task="classification")
+    return MCDropout(model, task=task)
 
 
 def class_scores(probabilities: NDArray[np.float64], y: NDArray[np.int64]) -> Row:
