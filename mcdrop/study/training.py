@@ -221,7 +221,7 @@ class _EpochScores(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
         """Adds the epoch's row."""
         row: Row = {"epoch": epoch + 1, "train_loss_with_dropout": float((logs or {})["loss"])}
-        for name, examples in self.sets.items():
+        for name, examples in self._sets.items():
             probabilities = predict_probabilities(self.model, examples.x)
             row[f"{name}_loss"] = metrics.negative_log_likelihood(probabilities, examples.y)
             row[f"{name}_accuracy"] = accuracy(probabilities, examples.y)
