@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -126,13 +128,14 @@ class Trainer:
 
     def train(self, model: keras.Model, seed: int, callbacks: Sequence[Any] = ()) -> None:
         """Trains a network on batches in the order of a seed."""
-        model.fit(
-            _batches(self.sets.train, self.schedule.batch_size, seed),
-            epochs=self.schedule.epochs,
-            verbose=0,
-            shuffle=False,
-            callbacks=list(callbacks),
-        )
+        with _many_networks_are_meant():
+            model.fit(
+                _batches(self.sets.train, self.schedule.batch_size, seed),
+                epochs=self.schedule.epochs,
+                verbose=0,
+                shuffle=False,
+                callbacks=list(callbacks),
+            )
 
     def __call__(self, seed: int, tick: Tick) -> list[Row]:
         """Returns one row of scores an epoch; the last one holds those of the trained network too.
@@ -152,6 +155,21 @@ class Trainer:
         if not self._compile_once:
             keras.backend.clear_session()
         return scores.rows
+
+
+@contextmanager
+def _many_networks_are_meant() -> Iterator[None]:
+    """Keeps TensorFlow from warning of functions traced again: a study trains many networks."""
+
+    def is_other(record: logging.LogRecord) -> bool:
+        return "triggered tf.function retracing" not in record.getMessage()
+
+    logger = tf.get_logger()
+    logger.addFilter(is_other)
+    try:
+        yield
+    finally:
+        logger.removeFilter(is_other)
 
 
 def pair_initial_weights(model: keras.Model, seed: int) -> None:
