@@ -207,13 +207,15 @@ def means_of_all(model: keras.Model, x: NDArray[Any], rate: float) -> tuple[Arra
         [np.asarray(part, dtype=np.float64) for part in layer.get_weights()] for layer in dense
     ]
     sizes = [bias.size for _, bias in weights[:-1]]
+    flat = x.reshape(len(x), -1).astype(np.float64)
+    first = np.maximum(flat @ weights[0][0] + weights[0][1], 0.0)  # no dropout before it
     mean = np.zeros((len(x), weights[-1][1].size))
     log_mean = np.zeros_like(mean)
     for kept in product((0.0, 1.0), repeat=sum(sizes)):
         probability = float(np.prod([1.0 - rate if one else rate for one in kept]))
-        hidden = x.reshape(len(x), -1).astype(np.float64)
         masks = np.split(np.array(kept) / (1.0 - rate), np.cumsum(sizes)[:-1])
-        for (kernel, bias), mask in zip(weights[:-1], masks, strict=True):
+        hidden = first * masks[0]
+        for (kernel, bias), mask in zip(weights[1:-1], masks[1:], strict=True):
             hidden = np.maximum(hidden @ kernel + bias, 0.0) * mask
         forecast = softmax(hidden @ weights[-1][0] + weights[-1][1], axis=1)
         mean += probability * forecast

@@ -30,8 +30,8 @@ def text_of(output):
     return "".join("".join(part) for part in parts)
 
 
-def test_there_are_six_notebooks():
-    assert [name[:2] for name in NAMES] == ["01", "02", "03", "04", "05", "06"]
+def test_there_are_seven_notebooks():
+    assert [name[:2] for name in NAMES] == ["01", "02", "03", "04", "05", "06", "07"]
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=NAMES)
