@@ -397,7 +397,7 @@ class Prediction:
         """Writes the prediction to an `.npz` file, whole or not at all, without pickles.
 
         Args:
-            path: File to write; folders that are missing are made.
+            path: File to write; its folder must be there.
             force: Whether to replace a saved prediction that is already there.
 
         Raises:

@@ -263,7 +263,7 @@ def test_a_saved_prediction_is_read_back_bit_for_bit(tmp_path, task, kept):
     prediction = draw_prediction(task)
     if not kept:
         prediction = replace(prediction, samples=None, sample_variances=None, masks="shared")
-    path = tmp_path / "new" / "prediction.npz"
+    path = tmp_path / "prediction.npz"
     prediction.save(path)
     assert_same(Prediction.load(path), prediction)
     assert [file.name for file in path.parent.iterdir()] == ["prediction.npz"]

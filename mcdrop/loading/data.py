@@ -39,6 +39,7 @@ _WAYS_OUT = {
     **dict.fromkeys((".json", ".jsonl"), "Save it with pd.read_json(...).to_parquet(file)."),
     **dict.fromkeys((".feather", ".arrow"), "Save it with pd.read_feather(...).to_parquet(file)."),
     **dict.fromkeys((".zip", ".xz", ".zst", ".tar", ".tgz"), "Unpack it first."),
+    **dict.fromkeys((".keras", ".h5", ".hdf5"), "It seems to be a model; name data in its place."),
     ".tfrecord": "Read it with tf.data and pass the dataset to MCDropout.predict.",
 }
 _NPY_MAGIC = b"\x93NUMPY"

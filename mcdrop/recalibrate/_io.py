@@ -33,7 +33,7 @@ class Calibrator:
         """Writes settings and fitted numbers to a JSON file, exactly; no pickle.
 
         Args:
-            path: File to write; folders that are missing are made.
+            path: File to write; its folder must be there.
             force: Whether to replace a saved calibrator that is already there.
 
         Raises:

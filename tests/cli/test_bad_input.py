@@ -236,8 +236,8 @@ def test_a_folder_that_cannot_be_written_is_told_early(fails, shelf, monkeypatch
     # Permissions alone do not tell: root may write where the file system does not let it.
     monkeypatch.setattr("mcdrop.files.workplaces._lock", refuse)
     monkeypatch.setattr("mcdrop.cli.work.import_keras", None)
-    line = fails("report", shelf / "model.keras", shelf / "data.npz", "--output", "a/b/out")
-    assert "a/b/out cannot be written" in line
+    line = fails("report", shelf / "model.keras", shelf / "data.npz", "--output", "new")
+    assert "new cannot be written" in line
 
 
 @pytest.mark.parametrize("option", ["--ood", "--calibration-data"])

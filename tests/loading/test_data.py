@@ -233,8 +233,15 @@ def test_texts_without_a_character_are_read(tmp_path):
     assert open_data(str(tmp_path / "data.npy")).x().tolist() == [[""]] * 4
 
 
+_WAYS = (
+    ("t.csv.zip", "Unpack it first"),
+    ("t.xlsx", "read_excel"),
+    ("t.keras", "It seems to be a model"),
+)
+
+
 def test_an_archive_without_arrays_gets_a_way_out(tmp_path):
-    for name, words in (("t.csv.zip", "Unpack it first"), ("t.xlsx", "read_excel")):
+    for name, words in _WAYS:
         with zipfile.ZipFile(tmp_path / name, "w") as archive:
             archive.writestr("t.csv", "a,b")
         with pytest.raises(DataError, match=words):
