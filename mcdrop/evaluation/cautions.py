@@ -31,7 +31,8 @@ def cautions(prediction: Prediction, forecast: Forecast) -> dict[str, str]:
     found = {}
     if len(prediction) < FEW_EXAMPLES:
         found["few_examples"] = (
-            f"{len(prediction)} examples are few: most of what is said here could be chance."
+            f"{len(prediction)} examples are few: intervals are wide, and what they do not show "
+            "may still be so."
         )
     draws = prediction.num_samples // prod((prediction.splitting or (0,))[1:])
     few = None
@@ -53,10 +54,11 @@ def _of_classes(forecast: ClassForecast) -> dict[str, str]:
     num_examples = forecast.units.num_examples
     errors = int(np.count_nonzero(forecast.units.sums(forecast.error)))
     if errors < FEW_ERRORS:
-        counted = "no example is" if errors == 0 else f"{errors} of {num_examples} examples are"
-        counted = "1 example is" if errors == 1 else counted
         found["few_errors"] = (
-            f"{counted} wrong: too few to say how well the uncertainty finds errors."
+            f"{errors} of {num_examples} examples {'is' if errors == 1 else 'are'} wrong: all that "
+            f"is said of mistakes rests on {'it' if errors == 1 else 'these'}."
+            if errors
+            else "no example is wrong: nothing is known of how well the uncertainty finds errors."
         )
     sizes = np.bincount(forecast.labels, minlength=forecast.num_classes)
     present = np.flatnonzero(sizes)

@@ -49,7 +49,7 @@ def build(
         parts["recalibration"] = recalibrated(evaluation, recalibration)
     kind = kind_of(prediction)
     parts |= _value_parts(evaluation) if kind == "values" else _class_parts(evaluation, names)
-    parts["answers"] = _ordered(parts)
+    parts["answers"] = _ordered(parts, len(prediction))
     parts["selective"] = _closed(evaluation, parts["selective"])
     parts["convergence"] = convergence(prediction, np.asarray(evaluation.y_true))
     parts["gallery"] = gallery(evaluation, names, images)
@@ -63,12 +63,12 @@ def build(
     )
 
 
-def _ordered(parts: dict[str, Any]) -> tuple[Answer, ...]:
+def _ordered(parts: dict[str, Any], num_examples: int) -> tuple[Answer, ...]:
     """Returns the three answers, and before the last those on what else was asked for."""
     trust, change, failure = parts["answers"]
     extra = []
     if "recalibration" in parts:
-        extra.append(verdict.repair(parts["recalibration"]))
+        extra.append(verdict.repair(parts["recalibration"], num_examples))
     if "out_of_distribution" in parts:
         extra.append(verdict.notice(parts["out_of_distribution"]))
     return (trust, change, *extra, failure)

@@ -195,7 +195,7 @@ def _answer(
     lead = f"{_title(best, short)} has the {side} {title}"
     if compared is None:
         headline = "The models were scored on different targets, so they are not ranked."
-        return Answer(question, "few", WORDS["few"], headline, tuple(facts))
+        return Answer(question, "few", "Not comparable", headline, tuple(facts))
     tied = [o for o in others if not compared.difference(metric.name, best, o).excludes_zero]
     if not tied:
         headline = f"{lead}, clear of the other {len(others)}."

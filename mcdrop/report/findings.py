@@ -10,13 +10,13 @@ import numpy as np
 from mcdrop.diagnostics.calibration import CalibrationCurve
 from mcdrop.diagnostics.regression import Regression
 from mcdrop.diagnostics.selective import SelectiveCurve
-from mcdrop.evaluation import Evaluation
+from mcdrop.evaluation import Estimate, Evaluation
 from mcdrop.evaluation.formatting import joined, percent, plural
 from mcdrop.report.content import Separation
 from mcdrop.report.passes import enough
-from mcdrop.report.tables import direction, is_unfair
+from mcdrop.report.tables import cell, direction, is_unfair, share_cell
 from mcdrop.report.verdict import is_known
-from mcdrop.report.words import brief, share_text
+from mcdrop.report.words import brief, find, share_text
 
 KEPT = 0.9
 """The share of predictions that the heading of the threshold accepts."""
@@ -31,7 +31,7 @@ def findings(kind: str, evaluation: Evaluation, parts: Mapping[str, Any]) -> dic
         + enough(parts["convergence"], evaluation)[0].lower(),
     }
     if kind == "values":
-        found["calibration"] = _quantiles(parts["regression"])
+        found["calibration"] = _quantiles(evaluation, parts["regression"])
         if len(parts["regression"].outputs) > 1:
             found["failures"] = _outputs(parts["regression"])
     else:
@@ -61,12 +61,21 @@ def _metrics(evaluation: Evaluation) -> str:
     ]
     if not judged:
         return "Nothing here has a better and a worse side"
-    counts = {side: judged.count(side) for side in ("better", "worse", "unclear")}
-    named = [f"{number} {side}" for side, number in counts.items() if number and side != "unclear"]
-    if not named:
-        return f"Of {plural(len(judged), 'score')} none changes by more than chance"
-    rest = f", {counts['unclear']} not told apart" if counts["unclear"] else ""
-    return f"With MC dropout, of {plural(len(judged), 'score')}: {joined(named)}{rest}"
+    words = {
+        "better": "better",
+        "worse": "worse",
+        "unclear": "not told apart",
+        "unknown": "not to be judged",
+    }
+    counts = {judged.count(side): side for side in ("same", "unknown", "unclear")}
+    scores = plural(len(judged), "score")
+    if len(judged) in counts:
+        only = counts[len(judged)]
+        if only == "unknown":
+            return f"Of {scores} none can be judged: the data are too few"
+        return f"Of {scores} none changes{' by more than chance' if only == 'unclear' else ''}"
+    named = [f"{judged.count(side)} {said}" for side, said in words.items() if side in judged]
+    return f"With MC dropout, of {scores}: {joined(named)}"
 
 
 def _calibration(curves: Mapping[str, CalibrationCurve]) -> str:
@@ -80,7 +89,10 @@ def _calibration(curves: Mapping[str, CalibrationCurve]) -> str:
         return "Confidence and accuracy agree as well as chance lets them"
     worst = int(outside.argmax())
     said, was = percent(float(curve.confidence[worst]), 0), percent(float(curve.accuracy[worst]), 0)
-    return f"Where it says {said}, it is right {was} of the time"
+    above = curve.accuracy[worst] > curve.chance_high[worst]
+    end = (curve.chance_high if above else curve.chance_low)[worst]
+    chance = f"chance reaches {'up' if above else 'down'} to {percent(float(end), 0)}"
+    return f"Where it says {said}, it is right {was} of the time; {chance}"
 
 
 def _uncertainty(rows: Sequence[Separation]) -> str:
@@ -105,23 +117,28 @@ def _threshold(curves: Mapping[str, SelectiveCurve]) -> str:
     worse = curve.value[place] - curve.value[-1]
     if (worse <= 0) if curve.quality == "accuracy" else (worse >= 0):
         return f"Accepting only the most certain {kept} makes them no better"
-    if curve.quality == "accuracy":
-        before, after = (percent(1.0 - float(curve.value[each])) for each in (-1, place))
-        return f"Accepting the most certain {kept} leaves {after} mistakes, not {before}"
-    before, after = (brief(float(curve.value[each])) for each in (-1, place))
-    return f"Accepting the most certain {kept} leaves an error of {after}, not {before}"
+    is_share = curve.quality == "accuracy"
+    value, low, high = (float(ends[place]) for ends in (curve.value, curve.low, curve.high))
+    left = Estimate(1.0 - value, 1.0 - high, 1.0 - low) if is_share else Estimate(value, low, high)
+    all_of_them = 1.0 - float(curve.value[-1]) if is_share else float(curve.value[-1])
+    told = f"{'' if is_share else 'an error of '}{cell(left, as_percent=is_share)}"
+    told += " mistakes" if is_share else ""
+    before = percent(all_of_them) if is_share else brief(all_of_them)
+    if left.high < all_of_them:
+        return f"Accepting the most certain {kept} leaves {told}, not {before}"
+    return f"Accepting the most certain {kept} leaves {told}; too few to tell it from {before}"
 
 
-def _quantiles(found: Regression) -> str:
-    """Returns whether the central interval covers as often as it says."""
-    inside = 1.0 - float(found.points.missed.mean())
-    coverage = found.outputs[0].coverage if len(found.outputs) == 1 else None
-    value = inside if coverage is None else coverage.value
-    return f"Its {percent(found.level, 0)} intervals hold {percent(value, 0)} of the targets"
+def _quantiles(evaluation: Evaluation, found: Regression) -> str:
+    """Returns how often the central interval covers, as the first screen says it."""
+    nominal = percent(found.level, 0)
+    covered = find(evaluation, "interval_coverage")
+    if covered is None:
+        return f"How far targets lie from their predictions and their {nominal} intervals"
+    return f"Its {nominal} intervals hold {share_cell(covered.monte_carlo)} of the targets"
 
 
 def _outputs(found: Regression) -> str:
     """Returns the output whose intervals cover least."""
     worst = min(found.outputs, key=lambda row: row.coverage.value)
-    covered = percent(worst.coverage.value, 0)
-    return f"Output {worst.name} is covered least: {covered} of its targets"
+    return f"Output {worst.name} is covered least: {share_cell(worst.coverage)} of its targets"

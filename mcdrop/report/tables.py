@@ -8,6 +8,7 @@ from math import isfinite, isnan
 
 from mcdrop.evaluation import Evaluation
 from mcdrop.evaluation.formatting import (
+    decimals_for,
     decimals_of,
     interval,
     percent,
@@ -21,7 +22,13 @@ from mcdrop.report.content import ComparisonContent, RepairedMetric
 OF_DISTRIBUTIONS = ("log_likelihood", "crps")
 """Scores in which any spread beats a point forecast, whatever its worth."""
 
-READINGS = {"better": "better", "worse": "worse", "unclear": "no clear difference"}
+READINGS = {
+    "better": "better",
+    "worse": "worse",
+    "unclear": "no clear difference",
+    "unknown": "cannot be judged",
+    "same": "the same",
+}
 DIRECTIONS = {"higher": "higher is better", "lower": "lower is better", "neither": ""}
 
 
@@ -56,7 +63,7 @@ class MetricRow:
         first: Cell of the first side.
         second: Cell of the second, None when it has no such quantity.
         difference: Cell of the difference, likewise.
-        reading: "better", "worse" or "unclear"; empty when there is nothing to compare.
+        reading: As `direction` says; empty when there is nothing to compare.
         words: The reading in words.
         bar: The difference, right of the middle being better; None where nothing is better.
     """
@@ -120,8 +127,15 @@ def _row(
 
 
 def direction(difference: Estimate | None, better: str) -> str:
-    """Returns "better", "worse" or "unclear" for a difference of a metric."""
-    if difference is None or better == "neither" or not difference.excludes_zero:
+    """Returns "better", "worse", "unclear", or of a difference without interval "unknown".
+
+    "same" is one that has none because it is 0 for each example: of a metric that cannot change.
+    """
+    if difference is None or better == "neither":
+        return "unclear"
+    if isnan(difference.low):
+        return "same" if difference.reason == "all values are equal" else "unknown"
+    if not difference.excludes_zero:
         return "unclear"
     return "better" if (difference.low > 0) == (better == "higher") else "worse"
 
@@ -130,6 +144,10 @@ def cell(estimate: Estimate, *, as_percent: bool = False, decimals: int | None =
     """Returns an estimate as text, with the decimals that its interval supports unless given."""
     places = decimals_of([estimate], as_percent=as_percent) if decimals is None else decimals
     places = min(places, 3) if as_percent and places is not None else places
+    if places is None and estimate.reason and isfinite(estimate.value):
+        # Nothing tells how many digits mean something: few are shown.
+        scale = 100.0 if as_percent else 1.0
+        places = decimals_for(abs(scale * estimate.value))
     text = value_text(estimate.value, places, as_percent=as_percent)
     if isnan(estimate.low):
         return Cell(text, no_interval(estimate))
@@ -156,7 +174,7 @@ def difference_cell(
     scale = 100.0 if as_percent else 1.0
     places = decimals_of([estimate], as_percent=as_percent) if decimals is None else decimals
     places = min(places, 3) if as_percent and places is not None else places
-    shown = 3 if places is None else places
+    shown = decimals_for(abs(scale * estimate.value)) if places is None else places
     text = signed(scale * estimate.value, shown)
     if isnan(estimate.low):
         return Cell(text, no_interval(estimate))

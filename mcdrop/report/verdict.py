@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 
 from mcdrop.evaluation import Evaluation
 from mcdrop.evaluation.formatting import count, percent, plural
 from mcdrop.evaluation.records import Estimate, MetricComparison
-from mcdrop.report.content import Answer, Fact, OutOfDistribution, Recalibrated, Separation
-from mcdrop.report.tables import cell, difference_cell, direction, is_unfair
+from mcdrop.report.content import (
+    Answer,
+    Fact,
+    OutOfDistribution,
+    Recalibrated,
+    RepairedMetric,
+    Separation,
+)
+from mcdrop.report.tables import READINGS, cell, difference_cell, direction, is_unfair
 from mcdrop.report.words import WORDS, find, lower, share_text, titles
+
+MetricT = TypeVar("MetricT", MetricComparison, RepairedMetric)
 
 TRUST = "Can I trust it?"
 CHANGE = "What does MC dropout change?"
@@ -53,32 +63,54 @@ def change(evaluation: Evaluation) -> Answer:
         and comparison.difference is not None
         and not is_unfair(evaluation, name)
     ]
-    better = [each for each in found if direction(each.difference, each.better) == "better"]
-    worse = [each for each in found if direction(each.difference, each.better) == "worse"]
+    by_reading = _by_reading(found)
+    better, worse, unknown = (by_reading[each] for each in ("better", "worse", "unknown"))
     shown = (better[:1] + worse[:1] + better[1:] + worse[1:] + found)[:2]
     facts = [_difference_fact(comparison) for comparison in dict.fromkeys(shown)]
     if evaluation.task in ("classification", "binary"):
         facts.append(_flips_fact(evaluation))
-    tone = _balance(better, worse)
+    tone, word = _balance(better, worse, unknown)
     if better and worse:
         headline = f"It improves {titles(better)} and worsens {titles(worse)}."
     elif better or worse:
         headline = f"It {'improves' if better else 'worsens'} {titles(better or worse)}."
     else:
-        examples = plural(evaluation.num_examples, "example")
-        headline = (
-            f"No score changes by more than chance in {examples}; what it adds is the uncertainty."
-        )
-    return Answer(CHANGE, tone, _CHANGE_WORDS[tone], headline, tuple(facts))
+        headline = f"{unmoved(evaluation.num_examples, by_reading)}; it adds the uncertainty."
+    return Answer(CHANGE, tone, word, headline, tuple(facts))
 
 
-def _balance(better: Sequence[MetricComparison], worse: Sequence[MetricComparison]) -> str:
-    """Returns the tone of some scores that got better and some that got worse."""
-    if better and worse:
-        return "partly"
-    if better:
-        return "yes"
-    return "no" if worse else "few"
+def _by_reading(metrics: Sequence[MetricT]) -> dict[str, list[MetricT]]:
+    """Returns the metrics by what their differences show; those that cannot change are left out."""
+    found: dict[str, list[MetricT]] = {each: [] for each in READINGS}
+    for metric in metrics:
+        found[direction(metric.difference, metric.better)].append(metric)
+    return found
+
+
+def _balance(
+    better: Sequence[Any], worse: Sequence[Any], unknown: Sequence[Any]
+) -> tuple[str, str]:
+    """Returns tone and word of some scores that got better, got worse, or cannot be judged."""
+    if not better and not worse and unknown:
+        return "few", WORDS["few"]
+    tone = "partly" if better and worse else "yes" if better else "no" if worse else "few"
+    return tone, _CHANGE_WORDS[tone]
+
+
+def unmoved(num_examples: int, by_reading: Mapping[str, Sequence[MetricT]]) -> str:
+    """Returns why no change is told, without a full stop: by chance, or because data are few."""
+    examples = plural(num_examples, "example")
+    unknown = by_reading["unknown"]
+    if not unknown:
+        return f"No score changes by more than chance in {examples}"
+    difference = unknown[0].difference
+    reason = difference.reason if difference is not None else ""
+    if not by_reading["unclear"]:
+        return f"{examples} are too few to judge a change ({reason})"
+    return (
+        f"{examples} are too few to judge {titles(unknown)} ({reason}), and no other score changes "
+        "by more than chance"
+    )
 
 
 def _difference_fact(comparison: MetricComparison) -> Fact:
@@ -141,11 +173,11 @@ def _area_fact(row: Separation) -> Fact:
     return Fact(f"AUROC, {lower(row.title)}", found.value, detail)
 
 
-def repair(found: Recalibrated) -> Answer:
+def repair(found: Recalibrated, num_examples: int) -> Answer:
     """Returns what recalibration changes, by more than chance."""
-    judged = [metric for metric in found.metrics if metric.name in SCORES]
-    better = [m for m in judged if direction(m.difference, m.better) == "better"]
-    worse = [m for m in judged if direction(m.difference, m.better) == "worse"]
+    by_reading = _by_reading([metric for metric in found.metrics if metric.name in SCORES])
+    judged = [metric for reading in READINGS if reading != "same" for metric in by_reading[reading]]
+    better, worse, unknown = (by_reading[each] for each in ("better", "worse", "unknown"))
     order = ("expected_calibration_error", *SCORES)
     better.sort(key=lambda metric: order.index(metric.name))
     shown = (better[:1] + worse[:1] + better[1:] + judged)[:3]
@@ -157,7 +189,7 @@ def repair(found: Recalibrated) -> Answer:
         unit = " points" if share else ""
         detail = f"{difference.value}{unit} {difference.detail}".strip()
         facts.append(Fact(metric.title, f"{before.value} → {after.value}", detail))
-    tone = "partly" if better and worse else "yes" if better else "no" if worse else "few"
+    tone, word = _balance(better, worse, unknown)
     if better:
         first = facts[0].value.replace(" → ", " to ")
         headline = f"It takes the {lower(better[0].title)} from {first}"
@@ -165,8 +197,8 @@ def repair(found: Recalibrated) -> Answer:
     elif worse:
         headline = f"It worsens {titles(worse)}."
     else:
-        headline = "It changes no score by more than chance."
-    return Answer(REPAIR, tone, _CHANGE_WORDS[tone], headline, tuple(facts))
+        headline = f"{unmoved(num_examples, by_reading)}."
+    return Answer(REPAIR, tone, word, headline, tuple(facts))
 
 
 def mistakes_fact(inside: Estimate, errors: int, taken: int, share: float) -> Fact:

@@ -46,7 +46,7 @@ def trust(evaluation: Evaluation, forecast: ClassForecast) -> Answer:
     baseline = f"{share_text(replace(right, value=right.value - gain.value))} by {BASELINES[kind]}"
     accuracy = share_cell(right)
     facts = [Fact("Accuracy", accuracy.value, f"{accuracy.detail}; {baseline}".strip("; "))]
-    lead = f"Right {accuracy.value} of the time"
+    lead = f"Right {share_text(right)} of the time"
     overlap = find(evaluation, "mean_intersection_over_union") if kind == "pixels" else None
     if overlap is not None:
         mean_overlap = share_cell(overlap.monte_carlo)
@@ -109,8 +109,9 @@ def _judged(
         return "partly", "; its calibration was not scored."
     if not is_known(error):
         return "few", f"; too few to judge its confidence ({error.reason})."
-    if error.low > 0:
-        return "partly", f", but {_fault(evaluation, forecast, error)}."
+    fault = _fault(evaluation, forecast, error)
+    if fault:
+        return "partly", f", but {fault}."
     if error.high <= TOLERATED:
         return "yes", f", and its confidence is right to within {points(error.high)}."
     return (
@@ -120,14 +121,18 @@ def _judged(
 
 
 def _fault(evaluation: Evaluation, forecast: ClassForecast, error: Estimate) -> str:
-    """Returns how the confidence is off: on the whole, or in places only."""
+    """Returns how the confidence is shown to be off: on the whole, or in places only; or ""."""
     gaps, level = forecast.confidence - forecast.correct, evaluation.confidence_level
     gap = mean(gaps, forecast.units.example, level, bounds=(-1.0, 1.0))
-    if gap.low > 0:
+    # A gap on the whole is a calibration error, and shows with fewer examples.
+    is_small = error.low <= 0 and error.high <= TOLERATED
+    if gap.low > 0 and not is_small:
         return f"overconfident by {points(gap.value)}"
-    if gap.high < 0:
+    if gap.high < 0 and not is_small:
         return f"underconfident by {points(-gap.value)}"
-    return f"its confidence is off by {points(error.value)}, in both directions"
+    if error.low > 0:
+        return f"its confidence is off by {points(error.value)}, in both directions"
+    return ""
 
 
 def failure(

@@ -54,7 +54,10 @@ def trust(evaluation: Evaluation, regression: Regression) -> Answer:
         headline = "It predicts no better than the mean of the targets."
         return Answer(TRUST, "no", WORDS["no"], headline, tuple(facts))
     if not gain.high < 0:
-        headline = f"{examples} are too few to tell it from always naming the mean."
+        why = "to tell it from always naming the mean"
+        if not is_known(gain):
+            why = f"to judge its errors ({gain.reason})"
+        headline = f"{examples} are too few {why}."
         return Answer(TRUST, "few", WORDS["few"], headline, tuple(facts))
     explained = 1.0 - (compared[error].estimates["it"].value / spread) ** 2
     lead = f"It explains {percent(explained, 0)} of the variance"
@@ -100,9 +103,12 @@ def failure(regression: Regression) -> Answer:
         tone = "yes" if strong else "partly"
         seen = "errors tend to be larger where it states more deviation"
         headline = f"{where}; {seen}{'' if strong else ', but only weakly'}."
+    elif correlation.high < STRONG_CORRELATION:
+        tone, headline = "no", f"{where}; its stated deviation hardly tells large errors."
     else:
-        tone = "no" if correlation.high < STRONG_CORRELATION else "few"
-        headline = f"{where}; its stated deviation does not measurably tell large errors."
+        tone = "few"
+        seen = "cannot say whether its stated deviation tells large errors"
+        headline = f"{where}; {plural(regression.count, 'target')} {seen}."
     words = {"yes": "Large errors are seen", "partly": "Partly seen", "no": "Not seen"}
     return Answer(FAILURE, tone, words.get(tone, WORDS["few"]), headline, tuple(facts))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Sequence
+from math import isfinite
 
 from mcdrop.evaluation import Evaluation
 from mcdrop.evaluation.formatting import joined, percent
@@ -59,8 +60,13 @@ def lower(title: str) -> str:
 
 
 def share_text(estimate: Estimate) -> str:
-    """Returns a share in percent, with the decimals that its interval supports."""
-    return cell(estimate, as_percent=True).value
+    """Returns a share in percent, with the decimals that its interval supports.
+
+    None and all of few are chance as likely as not, so these two are told with their interval.
+    """
+    found = cell(estimate, as_percent=True)
+    is_end = estimate.value in (0.0, 1.0) and isfinite(estimate.low)
+    return str(found) if is_end else found.value
 
 
 def brief(value: float) -> str:

@@ -87,7 +87,9 @@ def test_shares_of_pixels_are_over_images():
     assert (recall.low, recall.high) == pytest.approx((expected.low, expected.high))
 
 
-@pytest.mark.parametrize(("num_errors", "words"), [(0, "no example is"), (1, "1 example is")])
+@pytest.mark.parametrize(
+    ("num_errors", "words"), [(0, "no example is"), (1, "1 of 60 examples is")]
+)
 def test_few_errors_and_one_class_are_warned_of(num_errors, words):
     certain = np.linspace(0.9, 0.99, 60)
     probabilities = np.stack([certain, 1 - certain], axis=1)

@@ -75,7 +75,7 @@ def test_no_repair_is_said_to_change_nothing(classification):
     found = build(classification, recalibration=Recalibration(same, "none", 10))
     answer = next(each for each in found.answers if each.question == verdict.REPAIR)
     assert answer.tone == "few"
-    assert answer.headline == "It changes no score by more than chance."
+    assert answer.headline == "No score changes by more than chance in 300 examples."
     for name in ("negative_log_likelihood", "brier_score"):
         difference = metric(found, name).difference
         assert difference.value == pytest.approx(0.0, abs=1e-12)

@@ -6,11 +6,14 @@ import numpy as np
 import pytest
 
 import mcdrop
+from mcdrop import recalibrate
 from mcdrop.evaluation import Estimate
 from mcdrop.plot.inputs import class_forecasts
-from mcdrop.report import verdict
+from mcdrop.report import Recalibration, verdict
 from mcdrop.report.building import build
 from mcdrop.report.classes import class_rows
+from mcdrop.report.comparison import build_comparison
+from mcdrop.report.tables import metric_rows, repaired_rows
 from mcdrop.report.verdict_classes import BASELINES, failure
 from mcdrop.report.words import isolated
 
@@ -151,6 +154,80 @@ def test_what_chance_explains_is_no_change(classification):
     assert found.headline.startswith("No score changes by more than chance")
 
 
+def test_a_difference_without_an_interval_is_not_called_no_change(classification):
+    unknown = Estimate(-0.1, np.nan, np.nan, reason="fewer than 3 errors (1)")
+    none = classification
+    for each in classification.comparisons:
+        if each.difference is not None:
+            none = with_comparison(none, each.name, difference=unknown)
+    found = build(none)
+    change = found.answers[1]
+    assert (change.tone, change.word) == ("few", "Too few to say")
+    assert "too few to judge a change (fewer than 3 errors (1))" in change.headline
+    assert "none can be judged" in found.findings["metrics"]
+    words = {row.words for row in metric_rows(none) if row.reading}
+    assert words == {"cannot be judged"}
+    some = with_comparison(with_differences(classification), "brier_score", difference=unknown)
+    found = build(some)
+    assert "too few to judge Brier score" in found.answers[1].headline
+    assert "1 not to be judged" in found.findings["metrics"]
+
+
+def test_a_recalibration_that_cannot_change_a_score_says_nothing_of_it(gaussian):
+    found = build(
+        gaussian,
+        recalibration=Recalibration(
+            recalibrate.VarianceScaling(factors=np.array(1.0)).apply(gaussian.prediction), "none", 9
+        ),
+    )
+    answered = next(a for a in found.answers if a.question == verdict.REPAIR)
+    assert "Root mean squared error" not in [fact.label for fact in answered.facts]
+    rows = {row.title: row.words for row in repaired_rows(found.recalibration.metrics)}
+    assert rows["Root mean squared error"] == "the same"
+
+
+def test_warnings_deny_no_answer():
+    p = np.tile([[0.9, 0.1]], (400, 1))
+    p[:8] = [[0.55, 0.45]]
+    labels = np.r_[np.ones(8, int), np.zeros(392, int)]
+    prediction = mcdrop.from_samples(np.stack([p] * 12), p, task="classification")
+    evaluation = mcdrop.evaluate(prediction, labels, num_resamples=100)
+    assert "rests on these" in evaluation.warnings["few_errors"]
+    found = answer(evaluation, verdict.FAILURE)
+    assert found.tone in ("yes", "partly")
+    assert "a mistake is more uncertain" in found.headline
+
+
+def test_none_and_all_are_told_with_their_interval():
+    p = np.tile([[0.9, 0.1]], (300, 1))
+    p[:2] = [[0.6, 0.4]]
+    prediction = mcdrop.from_samples(np.stack([p] * 12), p, task="classification")
+    labels = np.zeros(300, int)
+    labels[:2] = 1
+    found = build(mcdrop.evaluate(prediction, labels, num_resamples=100))
+    # 0 mistakes of 298: the exact 95% interval ends at 1 - 0.025^(1/298) = 1.23%.
+    assert "leaves 0% [0, 1.23] mistakes" in found.findings["threshold"]
+    perfect = build(mcdrop.evaluate(prediction, np.zeros(300, int), num_resamples=100))
+    assert perfect.answers[0].headline.startswith("Right 100% [98.")
+
+
+def test_overconfidence_on_the_whole_is_told_where_its_places_are_not():
+    generator = np.random.default_rng(3)
+    labels = generator.integers(0, 2, 300)
+    found = answer(classifier(labels, right=0.75, confidence=0.83), verdict.TRUST)
+    assert "overconfident by" in found.headline
+
+
+def test_models_of_different_targets_are_not_comparable(classification):
+    other = mcdrop.evaluate(
+        classification.prediction.take(np.arange(200)),
+        classification.y_true[:200],
+        num_resamples=100,
+    )
+    found = build_comparison({"a": classification, "b": other})
+    assert {each.word for each in found.answers} == {"Not comparable"}
+
+
 def test_a_spread_against_a_point_forecast_is_no_headline(regression, gaussian):
     clear = {"crps": (-0.5, -0.4), "log_likelihood": (0.4, 0.5)}
     assert verdict.change(with_differences(regression, **clear)).tone == "few"
@@ -183,7 +260,9 @@ def test_a_class_that_fails_is_named_with_where_it_goes():
     prediction = mcdrop.from_samples(np.stack([p] * 4), p, task="classification")
     evaluation = mcdrop.evaluate(prediction, labels, num_resamples=100)
     found = answer(evaluation, verdict.FAILURE, class_names=["cat", "dog", "cow"])
-    assert found.headline.startswith("Least often right on dog (0%), often taken for cow;")
+    assert found.headline.startswith(
+        "Least often right on dog (0% [0, 1.83]), often taken for cow;"
+    )
     assert found.facts[0].label == "Right on dog"
     # However well its mistakes are seen, a class that is never right is no good news.
     assert found.tone != "yes"

@@ -116,19 +116,26 @@
     return sign * (a - b);
   }
 
+  // The digits that an interval supports, two of its half width; `otherwise` where there is none.
+  function digitsOf(ends, otherwise) {
+    const half = Math.abs(ends[1] - ends[0]) / 2;
+    if (ends.includes(null) || !(half > 0)) return otherwise;
+    return Math.min(Math.max(1 - Math.floor(Math.log10(half)), 0), 6);
+  }
+
   // Text of a share that reads 0% or 100% only when it is exactly so.
-  function percent(value) {
+  function percent(value, least = 1) {
     if (value === 0 || value === 1) return 100 * value + "%";
-    for (let digits = 1; digits < 5; digits += 1) {
+    for (let digits = least; digits < 5; digits += 1) {
       const text = (100 * value).toFixed(digits);
       if (Number(text) !== 0 && Number(text) !== 100) return text + "%";
     }
     return value > 0.5 ? ">99.99%" : "<0.01%";
   }
 
-  function number(value) {
-    if (value !== 0 && Math.abs(value) < 0.001) return value.toPrecision(2).replace("-", "\u2212");
-    return value.toFixed(3).replace("-", "\u2212");
+  function number(value, digits = 3) {
+    const small = value !== 0 && Number(value.toFixed(digits)) === 0;
+    return (small ? value.toPrecision(2) : value.toFixed(digits)).replace("-", "\u2212");
   }
 
   // Four digits; a threshold is copied into code, so what is shown must not round much.
@@ -157,19 +164,22 @@
       const accepted = Math.round(data.coverage[place] * data.count);
       out("coverage").textContent = percent(data.coverage[place]);
       out("accepted").textContent = count(accepted) + " of " + count(data.count) + " accepted";
-      out("value").textContent = text(data.value[place]);
+      out("value").textContent = text(data.value[place], digits(place));
       const parts = [interval(place), mistakes(place, accepted)];
       out("interval").textContent = parts.filter(Boolean).join(", ");
       out("threshold").textContent = "\u2264 " + significant(data.threshold[place]);
       const plain = out("plain");
-      if (plain) plain.textContent = data.plain[place] === null ? "\u2013" : text(data.plain[place]);
+      if (plain) plain.textContent = data.plain[place] === null ? "\u2013" : text(data.plain[place], digits(place));
       slider.setAttribute("aria-valuetext", percent(data.coverage[place]) + " accepted");
       mark(place);
       bill(place);
     }
+    const scale = data.share ? 100 : 1;
+    const digits = (place) => digitsOf(
+      [data.low[place], data.high[place]].map((end) => (end === null ? null : scale * end)), data.share ? 1 : 3);
     function interval(place) {
       if (data.low[place] === null) return "";
-      return "[" + text(data.low[place]) + ", " + text(data.high[place]) + "]";
+      return "[" + text(data.low[place], digits(place)) + ", " + text(data.high[place], digits(place)) + "]";
     }
     function mistakes(place, accepted) {
       if (!data.share) return "";
@@ -213,19 +223,22 @@
     }
     function cases(place) {
       const accepted = data.coverage[place];
-      const among = (share) => percent(share).replace("%", "");
       const ends = data.low[place] === null ? null : [data.high[place], data.low[place]];
       const interval = (text) => (ends ? " [" + ends.map(text).join(", ") + "]" : "");
+      const digits = (of) => (ends ? digitsOf(ends.map(of), 1) : 1);
+      const ofWrong = digits((accuracy) => 100 * accepted * (1 - accuracy));
+      const among = (share) => percent(share, ofWrong).replace("%", "");
       const wrong = (accuracy) => among(accepted * (1 - accuracy));
       let text = "Of 100 cases " + among(accepted * data.value[place]) + " go through right, "
         + wrong(data.value[place]) + interval(wrong) + " wrong, and "
         + among(1 - accepted) + " go to a person. ";
       if (!known()) return text + "Give two costs of at least 0 to see what that costs.";
-      const price = (accuracy) => significant(cost(place, accuracy));
+      const ofCost = digits((accuracy) => cost(place, accuracy));
+      const price = (accuracy) => number(cost(place, accuracy), ofCost);
       const all = data.coverage.length - 1;
       text += "That costs " + price(data.value[place]) + interval(price) + "; letting all through costs "
-        + significant(cost(all, data.value[all])) + ", handing all to a person "
-        + significant(100 * Number(prices[1].value)) + ".";
+        + number(cost(all, data.value[all]), ofCost) + ", handing all to a person "
+        + count(100 * Number(prices[1].value)) + ".";
       return text;
     }
     function show(place) {
