@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,6 +19,7 @@ from sklearn.neural_network import MLPClassifier, MLPRegressor
 
 import mcdrop
 from mcdrop import recalibrate, report
+from mcdrop.cli.requirements import Requirement, judge
 from mcdrop.report import Recalibration, ReportContext
 
 write, compare = (partial(each, force=True) for each in (report.write, report.compare))
@@ -59,6 +61,11 @@ CONTEXT = ReportContext(
     share_run_once=0.83,
     seconds=1.4,
     readings=("images of whole numbers up to 16, divided by 16",),
+)
+
+REQUIRED = (
+    Requirement("accuracy", ">=", 0.9),
+    Requirement("expected_calibration_error", "<=", 0.05),
 )
 
 Kind = Callable[[Path], Path]
@@ -148,7 +155,7 @@ def classes(folder):
         x=x,
         out_of_distribution=other,
         recalibration=Recalibration(repaired, "temperature scaling", 300, "held_out.npz"),
-        context=CONTEXT,
+        context=replace(CONTEXT, requirements=judge(REQUIRED, evaluation)),
     )
 
 

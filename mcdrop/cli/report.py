@@ -82,7 +82,7 @@ def _report(options: Namespace, output: Output, terminal: Terminal) -> int:
     evaluation = evaluation.with_warnings(examples.warnings)
     outcomes = requirements.judge(options.require, evaluation)
     repaired = fitted.repair(prediction) if fitted is not None else None
-    context = make_context(mc, options, seconds, readings)
+    context = make_context(mc, options, seconds, readings, outcomes)
     result: dict[str, Any] = {"output": str(options.output), "evaluation": evaluation.to_dict()}
     with output.draft() as draft:
         write(draft, evaluation, examples, context, others=others, repaired=repaired)
@@ -111,7 +111,11 @@ def _add_to_numbers(folder: Path, name: str, value: Any) -> None:
 
 
 def make_context(
-    mc: Any, options: Namespace, seconds: float, readings: Sequence[str] = ()
+    mc: Any,
+    options: Namespace,
+    seconds: float,
+    readings: Sequence[str] = (),
+    outcomes: Sequence[requirements.Outcome] = (),
 ) -> ReportContext:
     """Returns what a report says about its origin."""
     return ReportContext(
@@ -124,6 +128,7 @@ def make_context(
         share_run_once=mc.share_run_once,
         seconds=seconds,
         readings=readings,
+        requirements=outcomes,
     )
 
 

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mcdrop.evaluation.results import small_counts
+
 UNCERTAIN_SHARE = 0.1
 """The share of answers with the highest predictive entropy that are called uncertain."""
-
-MOST_CLASSES = 100
 
 Array = NDArray[Any]
 
@@ -49,15 +49,14 @@ class Confusion:
 
     def to_dict(self) -> dict[str, Any]:
         """Returns plain values, the matrices of at most 100 classes only: they grow as C²."""
-        small = len(self.matrix) <= MOST_CLASSES
         return {
             "share": self.share,
             "threshold": self.threshold,
             "count": self.count,
             "errors": self.errors,
             "errors_inside": self.errors_inside,
-            "matrix": self.matrix.tolist() if small else None,
-            "uncertain": self.uncertain.tolist() if small else None,
+            "matrix": small_counts(self.matrix),
+            "uncertain": small_counts(self.uncertain),
         }
 
 

@@ -142,8 +142,10 @@ class Regression:
         points: At most 400 of them, at most 4 outputs.
         quantiles: Calibration of the quantiles.
         pit: Histogram of the probability integral transform.
-        spread: Error against stated deviation.
-        rank_correlation: Spearman correlation of |error| and standard deviation.
+        spread: Error against stated deviation, of several outputs in standard deviations of each
+            one's targets.
+        rank_correlation: Spearman correlation of |error| and standard deviation, the mean over
+            outputs.
         outputs: One row an output.
         worst_range: Where errors are largest; None for too few targets to part them.
     """
@@ -168,7 +170,8 @@ def regression(
     level = confidence_level
     low, high = prediction.interval(level)
     pit = pit_of(prediction, targets, seed)
-    absolute = np.abs(prediction.mean - targets).reshape(-1)
+    unit = units_of(targets)
+    absolute, variance = np.abs(prediction.mean - targets) / unit, prediction.variance / unit**2
     return Regression(
         level=level,
         basis=prediction.interval_basis,
@@ -177,10 +180,8 @@ def regression(
         points=interval_points(targets, prediction.mean, low, high, seed=seed),
         quantiles=quantile_calibration_curve(pit, confidence_level=level),
         pit=pit_histogram(pit, confidence_level=level),
-        spread=spread_bins(prediction.variance, absolute**2, confidence_level=level),
-        rank_correlation=_rank_correlation(
-            absolute, prediction.variance.reshape(-1), len(prediction), level
-        ),
+        spread=spread_bins(variance, absolute**2, confidence_level=level),
+        rank_correlation=_rank_correlation(absolute, variance, len(prediction), level),
         outputs=_output_rows(prediction, targets, low, high, level),
         worst_range=_worst_range(targets, np.square(prediction.mean - targets), level),
     )
@@ -321,14 +322,28 @@ def _worst_range(targets: Array, squares: Array, level: float) -> TargetRange | 
     )
 
 
+def units_of(targets: Array) -> Array:
+    """Returns what errors of different outputs are divided by to be set beside each other."""
+    if targets.ndim != 2 or targets.shape[1] == 1:
+        return np.ones(1)
+    spread = targets.std(axis=0)
+    return np.where(spread > 0, spread, 1.0)
+
+
 def _rank_correlation(first: Array, second: Array, num_examples: int, level: float) -> Estimate:
     """Returns Spearman's rank correlation, NaN where one side is constant.
 
-    Its interval counts examples: several targets of one hang together.
+    Of several outputs it is the mean of each one's own: outputs with larger units have larger
+    errors and larger deviations, which says nothing of examples. Its interval counts examples:
+    several targets of one hang together.
     """
-    value = float("nan")
-    if np.ptp(first) > 0 and np.ptp(second) > 0:
-        value = float(np.corrcoef(rankdata(first), rankdata(second))[0, 1])
+    width = first.shape[1] if first.ndim == 2 else 1
+    values = [
+        np.corrcoef(rankdata(one), rankdata(other))[0, 1]
+        for one, other in zip(first.reshape(-1, width).T, second.reshape(-1, width).T, strict=True)
+        if np.ptp(one) > 0 and np.ptp(other) > 0
+    ]
+    value = float(np.mean(values)) if values else float("nan")
     found = rank_correlation(value, num_examples, level)
     return Estimate(value, found.low, found.high, reason=found.reason)
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from math import prod
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mcdrop.evaluation.forecasts import ClassForecast, Forecast, RegressionForecast
+from mcdrop.evaluation.formatting import significant
 from mcdrop.prediction import Prediction
 from mcdrop.splitting import MINIMUM_OUTER_DRAWS
 
@@ -19,6 +22,9 @@ RESIDUALS = (0.5, 2.0)
 """Root mean square of standardised residuals, 1 if all is well, outside of which is a warning."""
 
 LEAST_RESIDUALS = 20
+
+UNLIKE = 5.0
+"""Ratio of the spreads of two outputs' targets from which one of them rules their scores."""
 
 
 def cautions(prediction: Prediction, forecast: Forecast) -> dict[str, str]:
@@ -73,6 +79,27 @@ def _of_classes(forecast: ClassForecast) -> dict[str, str]:
 
 
 def _of_residuals(forecast: RegressionForecast) -> dict[str, str]:
+    """Returns the warnings of outputs in unlike units, and of a variance that fits no errors."""
+    return _of_units(forecast.y) | _of_variance(forecast)
+
+
+def _of_units(y: NDArray[Any]) -> dict[str, str]:
+    """Returns the warning of outputs whose units let one of them rule the scores of all."""
+    if y.ndim != 2 or y.shape[1] < 2:
+        return {}
+    spread = y.std(axis=0)
+    if not spread.min() * UNLIKE < spread.max():
+        return {}
+    return {
+        "units": (
+            f"the targets of output {spread.argmax()} spread {significant(spread.max())}, those of "
+            f"output {spread.argmin()} {significant(spread.min())}: scores over all outputs are ruled by the "
+            "former. Read each output's own row."
+        )
+    }
+
+
+def _of_variance(forecast: RegressionForecast) -> dict[str, str]:
     """Returns the warning of a Gaussian head whose variance does not fit its errors."""
     variance = forecast.variance
     if forecast.task != "gaussian" or variance is None or len(forecast.y) < LEAST_RESIDUALS:

@@ -103,7 +103,8 @@ def error_detection(evaluation: Evaluation) -> ComparedMetric | None:
         One estimate for each of `uncertainties`, by its key, with the differences to the
         deterministic entropy; None where all answers are right or all are wrong.
     """
-    prediction = evaluation.prediction
+    # Neither entropies nor their areas ask for votes, which are the long part of many classes.
+    prediction = replace(evaluation.prediction, samples=None)
     targets = _targets(prediction, evaluation.confidence_level, evaluation.y_true)
     sides = _sides(prediction, targets)
     sources = {u.key: _mapped(sides[u.side], _ranked_by(u.name)) for u in uncertainties(prediction)}

@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+MOST_CLASSES = 100
+"""Classes above which a confusion matrix stays out of plain values: it grows as their square."""
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class Comparison:
     """What `compare` found.
@@ -225,7 +229,7 @@ class Evaluation:
             "omitted": dict(self.omitted),
             "warnings": dict(self.warnings),
             "flipped": self.flipped.tolist(),
-            "confusion": None if self.confusion is None else self.confusion.tolist(),
+            "confusion": small_counts(self.confusion),
             "class_scores": [plain(asdict(score)) for score in self.class_scores],
         }
 
@@ -238,6 +242,11 @@ class Evaluation:
         import pandas as pd
 
         return pd.DataFrame([_evaluation_row(each) for each in self.comparisons]).set_index("name")
+
+
+def small_counts(matrix: NDArray[Any] | None) -> list[Any] | None:
+    """Returns a matrix of counts as lists, None where its classes are more than 100."""
+    return None if matrix is None or len(matrix) > MOST_CLASSES else matrix.tolist()
 
 
 class _Named(Protocol):

@@ -15,6 +15,7 @@ from mcdrop.plot.calibration import quantile_calibration as quantile_calibration
 from mcdrop.plot.calibration import reliability_diagram as reliability_diagram
 from mcdrop.plot.classes import confusion_matrix as confusion_matrix
 from mcdrop.plot.classes import image_grid as image_grid
+from mcdrop.plot.doubt import doubt_map as doubt_map
 from mcdrop.plot.regression import error_by_deviation as error_by_deviation
 from mcdrop.plot.regression import predictive_intervals as predictive_intervals
 from mcdrop.plot.selective import risk_coverage as risk_coverage
@@ -24,6 +25,7 @@ from mcdrop.plot.uncertainty import uncertainty_histogram as uncertainty_histogr
 __all__ = [
     "confusion_matrix",
     "convergence",
+    "doubt_map",
     "error_by_deviation",
     "image_grid",
     "pit_histogram",

@@ -13,6 +13,7 @@ from mcdrop.diagnostics.regression import (
     SpreadBins,
     interval_points,
     spread_bins,
+    units_of,
 )
 from mcdrop.errors import DataError
 from mcdrop.plot.axes import current_axes, diagonal, legend, tidy
@@ -106,7 +107,7 @@ def error_by_deviation(
 
     Ten bins of equal size. Above the diagonal errors are larger than the model says, below
     smaller; a flat line means that it cannot tell where they are large. The lines are 95%
-    intervals over examples.
+    intervals over examples. Several outputs are in standard deviations of each one's targets.
 
     Args:
         prediction: A Prediction of a regression.
@@ -131,7 +132,9 @@ def error_by_deviation(
         'Root mean squared error'
     """
     targets = regression_targets(prediction, y_true)
-    found = spread_bins(prediction.variance, np.square(prediction.mean - targets))
+    unit = units_of(targets)
+    squares = np.square((prediction.mean - targets) / unit)
+    found = spread_bins(prediction.variance / unit**2, squares)
     return draw_error_by_deviation(found, current_axes(ax))
 
 

@@ -14,6 +14,7 @@ from mcdrop.diagnostics.convergence import convergence
 from mcdrop.diagnostics.regression import regression, with_own_scores
 from mcdrop.diagnostics.selective import SelectiveCurve, accuracy_curves, ending_at, error_curves
 from mcdrop.evaluation import Evaluation
+from mcdrop.plot.doubt import has_map, map_of
 from mcdrop.plot.inputs import class_forecasts
 from mcdrop.prediction import Prediction
 from mcdrop.report import classes, findings, verdict, verdict_classes, verdict_values
@@ -52,6 +53,8 @@ def build(
     parts["answers"] = _ordered(parts, len(prediction))
     parts["selective"] = _closed(evaluation, parts["selective"])
     parts["convergence"] = convergence(prediction, np.asarray(evaluation.y_true))
+    if has_map(prediction):
+        parts["doubt"] = map_of(prediction, np.asarray(evaluation.y_true), out_of_distribution)
     parts["gallery"] = gallery(evaluation, names, images)
     return Content(
         kind=kind,

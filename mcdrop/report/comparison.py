@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from string import ascii_uppercase
@@ -11,9 +12,9 @@ import numpy as np
 from mcdrop.diagnostics.calibration import CalibrationCurve, calibration_curves
 from mcdrop.diagnostics.selective import SelectiveCurve, accuracy_curves, ending_at, error_curves
 from mcdrop.errors import DataError
-from mcdrop.evaluation import Comparison, Evaluation
+from mcdrop.evaluation import Comparison, Estimate, Evaluation
 from mcdrop.evaluation.forecasts import ClassForecast
-from mcdrop.evaluation.formatting import joined
+from mcdrop.evaluation.formatting import joined, plural
 from mcdrop.evaluation.models import (
     OFF,
     Plain,
@@ -26,6 +27,7 @@ from mcdrop.evaluation.records import ComparedMetric
 from mcdrop.plot.inputs import class_forecasts
 from mcdrop.report.content import Answer, ComparisonContent, Fact
 from mcdrop.report.context import ReportContext, kind_of
+from mcdrop.report.findings import deployed
 from mcdrop.report.tables import OF_DISTRIBUTIONS, cell, ranked
 from mcdrop.report.words import WORDS, isolated, lower
 
@@ -60,6 +62,7 @@ def build_comparison(
     short = dict(zip(letters.values(), shortened(names), strict=True))
     selective, calibration = _curves(by_letter, first)
     whole = {metric.name: metric.estimates for metric in metrics}
+    selective = ending_at(selective, whole.get(next(iter(selective.values())).quality, {}))
     return ComparisonContent(
         letters=letters,
         context=_titled(context or ReportContext(), len(names)),
@@ -71,9 +74,10 @@ def build_comparison(
         answers=_answers(metrics, compared, short),
         forecasts=compared.names if compared else tuple(by_letter),
         metrics=metrics,
-        selective=ending_at(selective, whole.get(next(iter(selective.values())).quality, {})),
+        selective=selective,
         calibration=calibration,
         warnings=compared.warnings if compared else warnings_of(evaluated),
+        findings=_findings(metrics, selective, short),
     )
 
 
@@ -207,6 +211,41 @@ def _answer(
     named += [f"{len(tied) - 3} more"] if len(tied) > 3 else []
     headline = f"{lead}, but these data cannot tell it from {joined(named)}."
     return Answer(question, "partly", "Not alone", headline, tuple(facts))
+
+
+def _findings(
+    metrics: Sequence[ComparedMetric],
+    selective: Mapping[str, SelectiveCurve],
+    short: Mapping[str, str],
+) -> dict[str, str]:
+    """Returns a sentence without a full stop for each section, by its id."""
+    firsts = Counter(
+        ranked({n: e for n, e in m.estimates.items() if not _is_point(m, n)}, m.better)[0]
+        for m in metrics
+        if m.better != "neither"
+    )
+    (first, times), *_ = firsts.most_common() or [("", 0)]
+    found = {"metrics": "Nothing here has a better and a worse side"}
+    if first:
+        scores = plural(firsts.total(), "score")
+        found["metrics"] = f"{_title(first, short)} comes first in {times} of {scores}"
+    quality = next(iter(selective.values())).quality
+    is_share = quality == "accuracy"
+    kept = {}
+    for name, curve in selective.items():
+        place = deployed(curve)
+        value, low, high = (float(ends[place]) for ends in (curve.value, curve.low, curve.high))
+        kept[name] = Estimate(value, low, high)
+    best = ranked(kept, "higher" if is_share else "lower")[0]
+    side = "the highest accuracy" if is_share else "the smallest error"
+    told = cell(kept[best], as_percent=is_share)
+    found["threshold"] = f"Of the most certain 90%, {_title(best, short)} has {side}: {told}"
+    error = next((m for m in metrics if m.name == "expected_calibration_error"), None)
+    if error is not None:
+        least = ranked(error.estimates, "lower")[0]
+        told, title = cell(error.estimates[least], as_percent=True), _title(least, short)
+        found["calibration"] = f"{title} has the smallest calibration error: {told}"
+    return found
 
 
 def _is_point(metric: ComparedMetric, name: str) -> bool:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from mcdrop.diagnostics.calibration import CalibrationCurve
 from mcdrop.diagnostics.confusion import Confusion
 from mcdrop.diagnostics.convergence import Convergence
+from mcdrop.diagnostics.doubt import DoubtMap
 from mcdrop.diagnostics.regression import Regression
 from mcdrop.diagnostics.selective import SelectiveCurve
 from mcdrop.diagnostics.separation import Histogram
@@ -138,6 +139,23 @@ class ClassShare:
 
 
 @dataclass(frozen=True)
+class VoteCount:
+    """How many passes put a class first; the last of many classes stand for all others.
+
+    Attributes:
+        name: Name of the class.
+        passes: Number of passes.
+        dots: Dots that stand for them: one a pass, or a hundred for all where there are more.
+        is_true: Whether it is the true class.
+    """
+
+    name: str
+    passes: int
+    dots: int
+    is_true: bool
+
+
+@dataclass(frozen=True)
 class MapPanel:
     """One picture of a row of maps: its title and a PNG data URI."""
 
@@ -158,6 +176,8 @@ class GalleryItem:
         correct: Whether the answer is right; None for regression.
         measures: Numbers to sort by, as `predictive_entropy`.
         classes: The classes that matter for this example; empty for regression.
+        votes: The classes that passes put first, the most frequent first; where each example is
+            of one class and its passes are known.
         interval: Mean and predictive interval, regression with one output only.
         target: Its target, likewise.
         plain: Its deterministic prediction, likewise.
@@ -173,6 +193,7 @@ class GalleryItem:
     correct: bool | None
     measures: dict[str, float]
     classes: tuple[ClassShare, ...] = ()
+    votes: tuple[VoteCount, ...] = ()
     interval: Estimate | None = None
     target: float | None = None
     plain: float | None = None
@@ -262,6 +283,7 @@ class Content:
         regression: Diagnostics of a regression.
         convergence: Metrics against the number of passes.
         gallery: Examples worth a look.
+        doubt: Every example by its doubt; None where it is not of one class an example.
         out_of_distribution: Other data, when there are any.
         recalibration: Before and after recalibration, when there was one.
     """
@@ -281,6 +303,7 @@ class Content:
     regression: Regression | None = None
     convergence: tuple[Convergence, ...] = ()
     gallery: tuple[GalleryItem, ...] = ()
+    doubt: DoubtMap | None = None
     out_of_distribution: OutOfDistribution | None = None
     recalibration: Recalibrated | None = None
 
@@ -304,6 +327,7 @@ class ComparisonContent:
         selective: Quality against coverage, by forecast.
         calibration: By forecast; empty for a regression.
         warnings: What matters for trust in the numbers, a sentence each, by a short key.
+        findings: What each section found, a sentence by the section's id.
     """
 
     letters: Mapping[str, str]
@@ -319,3 +343,4 @@ class ComparisonContent:
     selective: Mapping[str, SelectiveCurve]
     calibration: Mapping[str, CalibrationCurve]
     warnings: Mapping[str, str] = field(default_factory=dict)
+    findings: Mapping[str, str] = field(default_factory=dict)

@@ -32,6 +32,8 @@ class ReportContext:
             `reason`, as `MCDropout.stochastic_layers` holds them.
         share_run_once: Share of the model's work that runs once, not once a pass, in [0, 1].
         seconds: Wall-clock seconds that sampling took.
+        requirements: What was required: objects whose text is the outcome, and whose `shown` says
+            whether it was shown to hold.
         readings: How the data were read where they might be read otherwise, one sentence each.
     """
 
@@ -45,6 +47,7 @@ class ReportContext:
     share_run_once: float | None = None
     seconds: float | None = None
     readings: Sequence[str] = ()
+    requirements: Sequence[Any] = ()
 
     @property
     def heading(self) -> str:

@@ -13,12 +13,14 @@ from mcdrop.plot.calibration import (
     draw_quantile_calibration,
     draw_reliability,
 )
+from mcdrop.plot.doubt import draw_doubt_map
 from mcdrop.plot.regression import draw_error_by_deviation, draw_predictive_intervals
 from mcdrop.plot.selective import draw_risk_coverage
 from mcdrop.plot.uncertainty import ANSWERS, DATA, TITLES, draw_convergence, draw_histogram
 from mcdrop.report.content import ComparisonContent, Content, Separation
 from mcdrop.report.figures import Figure
 from mcdrop.report.figures import draw as draw_figure
+from mcdrop.report.findings import deployed
 from mcdrop.report.tables import ranked
 
 BEFORE, AFTER = "before", "after recalibration"
@@ -47,6 +49,11 @@ def _of_classes(content: Content) -> Iterator[Figure]:
         alt = "Accuracy minus confidence against confidence, with the band of chance."
         yield _figure("reliability", alt, draw_reliability, content.calibration, size="wide")
     yield from _histograms("separation", content.separations, ANSWERS)
+    if content.doubt is not None:
+        alt = "Every example by its predictive entropy and mutual information."
+        curve = content.selective["MC dropout"]
+        threshold = float(curve.threshold[deployed(curve)])
+        yield _figure("doubt", alt, draw_doubt_map, content.doubt, threshold)
     found = content.recalibration
     if found is not None and found.calibration is not None:
         curves = {BEFORE: content.calibration["MC dropout"], AFTER: found.calibration}

@@ -22,7 +22,7 @@ from mcdrop.plot.palette import LIGHT
 UNIT = 72.0
 """Drawing units an inch; type has one size because figures are drawn at the size they show."""
 
-SIZES = {"panel": (6.0, 4.3), "square": (5.0, 4.6), "small": (4.0, 3.3), "wide": (8.0, 4.6)}
+SIZES = {"panel": (6.0, 4.3), "square": (5.0, 4.6), "small": (4.0, 3.3), "wide": (6.8, 4.3)}
 """Width and height of a figure in inches."""
 
 _STYLE = {
@@ -113,7 +113,9 @@ def _finish(axes: Axes, name: str, alt: str) -> Figure:
     bottom, top = axes.get_ylim()
     return Figure(
         name=name,
-        svg=re.sub(r"\s*<metadata>.*?</metadata>", "", buffer.getvalue(), flags=re.DOTALL),
+        svg=_rounded(
+            re.sub(r"\s*<metadata>.*?</metadata>", "", buffer.getvalue(), flags=re.DOTALL)
+        ),
         alt=alt,
         # Twelve units of type become about 13.5 pixels, the size of captions.
         width=round(width * 1.12),
@@ -125,3 +127,12 @@ def _finish(axes: Axes, name: str, alt: str) -> Figure:
         ),
         limits=(float(left), float(right), float(top), float(bottom)),
     )
+
+
+def _rounded(svg: str) -> str:
+    """Returns an SVG with the coordinates of its paths in hundredths of a unit: half the size."""
+
+    def shorter(path: re.Match[str]) -> str:
+        return re.sub(r"-?\d+\.\d{3,}", lambda found: f"{float(found[0]):.2f}", path[0])
+
+    return re.sub(r'(?<= d=")[^"]+', shorter, svg)

@@ -11,7 +11,7 @@ from mcdrop.diagnostics.calibration import CalibrationCurve
 from mcdrop.diagnostics.regression import Regression
 from mcdrop.diagnostics.selective import SelectiveCurve
 from mcdrop.evaluation import Estimate, Evaluation
-from mcdrop.evaluation.formatting import joined, percent, plural
+from mcdrop.evaluation.formatting import count, joined, percent, plural
 from mcdrop.report.content import Separation
 from mcdrop.report.passes import enough
 from mcdrop.report.tables import cell, direction, is_unfair, share_cell
@@ -26,6 +26,7 @@ def findings(kind: str, evaluation: Evaluation, parts: Mapping[str, Any]) -> dic
     """Returns a sentence without a full stop for each section of the page, by its id."""
     found = {
         "metrics": _metrics(evaluation),
+        "examples": _examples(kind, evaluation),
         "threshold": _threshold(parts["selective"]),
         "passes": f"{plural(evaluation.num_samples, 'pass', 'passes')}: "
         + enough(parts["convergence"], evaluation)[0].lower(),
@@ -37,6 +38,8 @@ def findings(kind: str, evaluation: Evaluation, parts: Mapping[str, Any]) -> dic
     else:
         found["calibration"] = _calibration(parts["calibration"])
         found["uncertainty"] = _uncertainty(parts["separations"])
+    if "doubt" in parts:
+        found["map"] = _map(parts["selective"]["MC dropout"])
     answers = parts["answers"]
     if kind != "values":
         found["failures"] = answers[-1].headline.split(";")[0].rstrip(".")
@@ -110,7 +113,7 @@ def _uncertainty(rows: Sequence[Separation]) -> str:
 def _threshold(curves: Mapping[str, SelectiveCurve]) -> str:
     """Returns what accepting the most certain nine tenths does."""
     curve = next(iter(curves.values()))
-    place = int(np.abs(curve.coverage - KEPT).argmin())
+    place = deployed(curve)
     kept = percent(float(curve.coverage[place]), 0)
     if place == curve.coverage.size - 1:
         return "Its uncertainty takes one value only, so no threshold parts the predictions"
@@ -127,6 +130,41 @@ def _threshold(curves: Mapping[str, SelectiveCurve]) -> str:
     if left.high < all_of_them:
         return f"Accepting the most certain {kept} leaves {told}, not {before}"
     return f"Accepting the most certain {kept} leaves {told}; too few to tell it from {before}"
+
+
+def _examples(kind: str, evaluation: Evaluation) -> str:
+    """Returns how many classes the passes name for the example on which they disagree most."""
+    votes = evaluation.prediction.votes
+    if kind != "classes" or votes is None:
+        return "The examples worth a look"
+    each = np.stack([1.0 - votes, votes], axis=-1) if evaluation.task == "binary" else votes
+    named = int((each > 0).sum(axis=-1).max())
+    if named < 2:
+        return "For every example all passes name one class"
+    return f"For one example the passes name {named} different classes"
+
+
+def _map(curve: SelectiveCurve) -> str:
+    """Returns on which side of the threshold the mistakes of these data lie."""
+    place = deployed(curve)
+
+    def wrong(at: int) -> int:
+        accepted = round(float(curve.coverage[at]) * curve.count)
+        return accepted - round(float(curve.value[at]) * accepted)
+
+    mistakes = wrong(-1)
+    if not mistakes:
+        return f"{plural(curve.count, 'right answer')} by their doubt, and no mistake"
+    beyond = curve.count - round(float(curve.coverage[place]) * curve.count)
+    return (
+        f"Of {plural(mistakes, 'mistake')} {count(mistakes - wrong(place))} lie beyond the "
+        f"threshold, where {count(beyond)} of {plural(curve.count, 'example')} are"
+    )
+
+
+def deployed(curve: SelectiveCurve) -> int:
+    """Returns the operating point that the page shows first."""
+    return int(np.abs(curve.coverage - KEPT).argmin())
 
 
 def _quantiles(evaluation: Evaluation, found: Regression) -> str:

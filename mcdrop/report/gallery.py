@@ -16,7 +16,7 @@ from mcdrop.evaluation.records import Estimate
 from mcdrop.evaluation.targets import VOID_LABEL
 from mcdrop.prediction import Prediction
 from mcdrop.report import thumbnails
-from mcdrop.report.content import ClassShare, GalleryItem, MapPanel
+from mcdrop.report.content import ClassShare, GalleryItem, MapPanel, VoteCount
 from mcdrop.report.context import kind_of
 
 GROUP_SIZE = 50
@@ -24,6 +24,9 @@ GROUP_SIZE = 50
 MAP_GROUP_SIZE = 8
 SHOWN_CLASSES = 4
 SHOWN_LABELS = 6
+MOST_LANES = 5
+"""Classes into which passes are seen to fall."""
+MOST_DOTS = 100
 
 GROUPS = {
     "most_uncertain": "Most uncertain",
@@ -90,7 +93,7 @@ class _Subject:
     def information(self) -> Array | None:
         """Mutual information, None where the passes of a repaired mean are not known."""
         known = self.prediction.expected_entropy is not None
-        return self.prediction.mutual_information_corrected if known else None
+        return self.prediction.mutual_information if known else None
 
     @cached_property
     def interval(self) -> tuple[Array, Array]:
@@ -216,6 +219,7 @@ def _classes(subject: _Subject, index: int) -> dict[str, Any]:
         "predicted": subject.names[predicted],
         "deterministic": subject.names[int(plain.argmax())],
         "correct": predicted == truth,
+        "votes": _votes(subject, index),
         "classes": tuple(
             ClassShare(
                 name=subject.names[c],
@@ -228,6 +232,41 @@ def _classes(subject: _Subject, index: int) -> dict[str, Any]:
             for c in shown
         ),
     }
+
+
+def _votes(subject: _Subject, index: int) -> tuple[VoteCount, ...]:
+    """Returns how many passes put each class first, and the true class in any case."""
+    if subject.votes is None:
+        return ()
+    passes = int(subject.prediction.num_samples_per_example[index])
+    counts = np.rint(passes * subject.votes[index]).astype(int)
+    truth = int(subject.truth[index])
+    ranked = [int(c) for c in np.argsort(-counts, kind="stable") if counts[c] or c == truth]
+    shown = ranked if len(ranked) <= MOST_LANES else ranked[: MOST_LANES - 1]
+    if truth not in shown:
+        shown[-1] = truth
+    rows = [(subject.names[c], int(counts[c]), c == truth) for c in shown]
+    if left := passes - sum(number for _, number, _ in rows):
+        rows.append((f"{len(ranked) - len(shown)} other classes", left, False))
+    dots = _shared_out([number for _, number, _ in rows], min(passes, MOST_DOTS))
+    return tuple(
+        VoteCount(name, number, dot, is_true)
+        for (name, number, is_true), dot in zip(rows, dots, strict=True)
+    )
+
+
+def _shared_out(counts: Sequence[int], total: int) -> list[int]:
+    """Returns whole shares of a total in proportion to counts, by the largest remainders.
+
+    Example:
+        >>> _shared_out([700, 299, 1], 100)
+        [70, 30, 0]
+    """
+    exact = np.array(counts) * total / max(sum(counts), 1)
+    shares = np.floor(exact).astype(int)
+    for place in np.argsort(shares - exact, kind="stable")[: total - int(shares.sum())]:
+        shares[place] += 1
+    return [int(share) for share in shares]
 
 
 def _labels(subject: _Subject, index: int) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from mcdrop.report import thumbnails
 from mcdrop.report.comparison import shortened
 from mcdrop.report.content import ClassRow, ComparisonContent, Content, GalleryItem
 from mcdrop.report.figures import Figure
+from mcdrop.report.findings import deployed
 from mcdrop.report.gallery import GROUPS
 from mcdrop.report.passes import enough
 from mcdrop.report.tables import cell, metric_blocks, metric_rows, repaired_rows, share_cell
@@ -61,6 +62,8 @@ def render(content: Content, figures: Mapping[str, Figure]) -> str:
         labels=sorted({item.label for item in content.gallery if content.kind == "classes"}),
         place=_place_in(content.gallery),
         slider=_slider(content, figures.get("risk_coverage")),
+        watched=_watched(content.gallery),
+        doubt=_doubt(content, figures.get("doubt")),
         milestones=_milestones(curve),
         colours=_class_colours(content),
         passes_words=enough(content.convergence, content.evaluation)[1],
@@ -107,6 +110,7 @@ def _render(template: str, **values: Any) -> str:
         "value": lambda found: str(cell(found)),
         "missing": lambda value: value is None or bool(np.isnan(value)),
         "name": _name,
+        "votes": lambda rows: [[v.name, v.passes, v.dots, v.is_true] for v in rows],
         "isolated": isolated,
     }
     environment.globals |= {"plural": formatting.plural, "first_rows": FIRST_ROWS}
@@ -204,12 +208,41 @@ def _slider(content: Content, figure: Figure | None) -> dict[str, Any] | None:
     }
     return {
         "share": found.quality == "accuracy",
+        "start": deployed(found),
         "options": _options(content),
         "count": found.count,
         "area": figure.plot_area,
         "limits": figure.limits,
         "threshold": [_rounded_up(v) for v in found.threshold],
     } | {name: [_rounded(v) for v in values] for name, values in columns.items()}
+
+
+def _watched(items: Sequence[GalleryItem]) -> GalleryItem | None:
+    """Returns the most uncertain example whose passes can be seen to fall."""
+    seen = [item for item in items if item.votes]
+    return max(seen, key=lambda item: item.measures["predictive_entropy"], default=None)
+
+
+def _doubt(content: Content, figure: Figure | None) -> dict[str, Any] | None:
+    """Returns what the map of doubt needs to count the examples within a range."""
+    found = content.doubt
+    if found is None or figure is None:
+        return None
+    return {
+        "area": figure.plot_area,
+        "limits": figure.limits,
+        "entropy": found.entropy,
+        "information": found.information,
+        "kinds": [
+            {
+                "name": kind,
+                # Column and row, a byte each.
+                "cells": base64.b64encode(cells.tobytes()).decode("ascii"),
+                "counts": found.counts[kind].tolist(),
+            }
+            for kind, cells in found.cells.items()
+        ],
+    }
 
 
 def _options(content: Content) -> str | None:

@@ -4,25 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mcdrop.diagnostics.confusion import Confusion
 from mcdrop.diagnostics.estimates import mean, share
-from mcdrop.evaluation import Evaluation, compare
+from mcdrop.evaluation import Evaluation
+from mcdrop.evaluation.baselines import baseline
 from mcdrop.evaluation.forecasts import ClassForecast
 from mcdrop.evaluation.formatting import count, joined, percent, plural
 from mcdrop.evaluation.records import Estimate
-from mcdrop.evaluation.targets import VOID_LABEL
 from mcdrop.report.content import Answer, ClassRow, Fact
 from mcdrop.report.context import kind_of
 from mcdrop.report.tables import cell, share_cell
 from mcdrop.report.verdict import FAILURE, TRUST, is_known, mistakes_fact, tone_of_area
 from mcdrop.report.words import WORDS, find, isolated, points, share_text
-
-Array = NDArray[Any]
 
 TOLERATED = 0.05
 """A calibration error that is called right when the whole interval lies below."""
@@ -42,10 +38,10 @@ def trust(evaluation: Evaluation, forecast: ClassForecast) -> Answer:
     found = find(evaluation, "accuracy")
     right = found.monte_carlo if found else share(forecast.correct, example, level)
     kind = kind_of(evaluation.prediction)
-    gain = _gain(evaluation)
-    baseline = f"{share_text(replace(right, value=right.value - gain.value))} by {BASELINES[kind]}"
+    known = baseline(evaluation)
+    constant = f"{share_text(replace(right, value=known.constant))} by {BASELINES[kind]}"
     accuracy = share_cell(right)
-    facts = [Fact("Accuracy", accuracy.value, f"{accuracy.detail}; {baseline}".strip("; "))]
+    facts = [Fact("Accuracy", accuracy.value, f"{accuracy.detail}; {constant}".strip("; "))]
     lead = f"Right {share_text(right)} of the time"
     overlap = find(evaluation, "mean_intersection_over_union") if kind == "pixels" else None
     if overlap is not None:
@@ -64,35 +60,10 @@ def trust(evaluation: Evaluation, forecast: ClassForecast) -> Answer:
         shown = share_cell(confidence)
         detail = f"{shown.detail}; equals the accuracy when calibrated".strip("; ")
         facts.append(Fact("Mean confidence", shown.value, detail))
-    tone, rest = _judged(evaluation, forecast, gain, None if error is None else error.monte_carlo)
-    return Answer(TRUST, tone, WORDS[tone], f"{lead}{rest}", tuple(facts))
-
-
-def _gain(evaluation: Evaluation) -> Estimate:
-    """Returns how much more often it is right than the best constant answer."""
-    prediction, truth = evaluation.prediction, evaluation.y_true
-    if prediction.task == "multilabel":
-        known = truth != VOID_LABEL
-        often = ((truth == 1) & known).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
-        constant = 1.0 * (often > 0.5)
-    else:
-        num_classes = prediction.class_probabilities.shape[-1]
-        counts = np.bincount(truth[truth != VOID_LABEL].reshape(-1), minlength=num_classes)
-        one_hot = 1.0 * (np.arange(num_classes) == counts.argmax())
-        constant = one_hot if prediction.task == "classification" else one_hot[1]
-    forecasts: dict[str, Any] = {
-        "it": prediction,
-        "constant": np.broadcast_to(constant, prediction.mean.shape),
-    }
-    compared = compare(
-        forecasts,
-        truth,
-        metrics=["accuracy"],
-        confidence_level=evaluation.confidence_level,
-        num_resamples=evaluation.num_resamples,
-        seed=evaluation.seed,
+    tone, rest = _judged(
+        evaluation, forecast, known.gain, None if error is None else error.monte_carlo
     )
-    return compared.difference("accuracy", "it", "constant")
+    return Answer(TRUST, tone, WORDS[tone], f"{lead}{rest}", tuple(facts))
 
 
 def _judged(
@@ -100,11 +71,11 @@ def _judged(
 ) -> tuple[str, str]:
     """Returns tone and end of the sentence: better than a constant, and honest about itself?"""
     examples = plural(evaluation.num_examples, "example")
-    baseline = BASELINES[kind_of(evaluation.prediction)]
+    constant = BASELINES[kind_of(evaluation.prediction)]
     if gain.high <= 0:
-        return "no", f", no better than {baseline}."
+        return "no", f", no better than {constant}."
     if not gain.low > 0:
-        return "few", f"; {examples} are too few to tell it from {baseline}."
+        return "few", f"; {examples} are too few to tell it from {constant}."
     if error is None:
         return "partly", "; its calibration was not scored."
     if not is_known(error):

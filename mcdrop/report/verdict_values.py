@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from mcdrop.diagnostics.regression import Regression, TargetRange
-from mcdrop.evaluation import Evaluation, compare
+from mcdrop.evaluation import Evaluation
+from mcdrop.evaluation.baselines import baseline
 from mcdrop.evaluation.formatting import percent, plural
 from mcdrop.evaluation.records import Estimate
 from mcdrop.report.content import Answer, Fact
@@ -21,22 +20,12 @@ STRONG_CORRELATION = 0.3
 
 def trust(evaluation: Evaluation, regression: Regression) -> Answer:
     """Returns whether predictions and intervals of a regression can be relied on."""
-    prediction, targets = evaluation.prediction, evaluation.y_true
-    spread = float(targets.std())
-    constant = np.broadcast_to(targets.mean(axis=0), targets.shape)
-    error = "root_mean_squared_error"
-    compared = compare(
-        {"it": prediction, "constant": constant},
-        targets,
-        metrics=[error],
-        confidence_level=evaluation.confidence_level,
-        num_resamples=evaluation.num_resamples,
-        seed=evaluation.seed,
-    )
-    gain = compared.difference(error, "it", "constant")
-    found = cell(compared[error].estimates["it"])
-    detail = f"{found.detail}; {brief(spread)} by always naming the mean".strip("; ")
-    facts = [Fact("Root mean squared error", found.value, detail)]
+    known = baseline(evaluation)
+    gain = known.gain
+    found = cell(known.score)
+    detail = f"{found.detail}; {brief(known.constant)} by always naming the mean".strip("; ")
+    unit = ", in standard deviations of each target" if known.is_standardised else ""
+    facts = [Fact(f"Root mean squared error{unit}", found.value, detail)]
     coverage = find(evaluation, "interval_coverage")
     nominal = percent(regression.level, 0)
     if coverage is not None:
@@ -59,8 +48,7 @@ def trust(evaluation: Evaluation, regression: Regression) -> Answer:
             why = f"to judge its errors ({gain.reason})"
         headline = f"{examples} are too few {why}."
         return Answer(TRUST, "few", WORDS["few"], headline, tuple(facts))
-    explained = 1.0 - (compared[error].estimates["it"].value / spread) ** 2
-    lead = f"It explains {percent(explained, 0)} of the variance"
+    lead = f"It explains {percent(known.explained, 0)} of the variance"
     if coverage is None:
         return Answer(TRUST, "partly", WORDS["partly"], f"{lead}.", tuple(facts))
     tone, rest = _kept(coverage.monte_carlo, regression.level, examples)

@@ -82,6 +82,9 @@ def test_the_report_is_written_and_the_status_tells(run, shelf, tmp_path):
     )
     found = json.loads((tmp_path / "out" / "report.json").read_text())["requirements"]
     assert [each["shown"] for each in found] == [True, False]
+    page = (tmp_path / "out" / "index.html").read_text()
+    assert page.count(" is shown to hold: the lower end") == 1
+    assert page.count(" is not shown to hold: the lower end") == 1
     status, out, err = run(*arguments, "--force", *wanted[:2], "--json")
     assert status == 0, err
     assert json.loads(out)["requirements"][0]["metric"] == "accuracy"

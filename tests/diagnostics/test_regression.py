@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
+import mcdrop
 from mcdrop.diagnostics.regression import regression as diagnose
 
 
@@ -91,3 +92,17 @@ def test_a_constant_spread_has_no_rank_correlation(regression):
     found = diagnose(flat, regression.y_true).rank_correlation
     assert np.isnan(found.value)
     assert found.reason == "one side is constant"
+
+
+def test_outputs_in_larger_units_are_no_sign_of_a_good_deviation():
+    generator = np.random.default_rng(0)
+    unit = np.array([1.0, 1000.0])
+    y = generator.normal(0, unit, (300, 2))
+    # Deviations that say nothing of the errors, but for the unit of their output.
+    mean = y + generator.normal(0, 0.5 * unit, y.shape)
+    spread = unit * generator.uniform(0.2, 0.8, y.shape)
+    passes = mean + generator.normal(0, 1, (30, *y.shape)) * spread
+    prediction = mcdrop.from_samples(passes, mean, task="regression")
+    found = diagnose(prediction, y)
+    assert found.rank_correlation.low < 0 < found.rank_correlation.high
+    assert found.spread.error.max() < 2 * found.spread.error.min()

@@ -117,3 +117,11 @@ def test_residuals_that_do_not_fit_the_stated_variance_are_warned_of(scale, warn
     )
     evaluation = mcdrop.evaluate(prediction, generator.normal(size=200), **FEW)
     assert ("residuals" in evaluation.warnings) == warned
+
+
+def test_a_matrix_of_many_classes_stays_out_of_plain_values():
+    p = np.eye(101)
+    prediction = from_samples(np.stack([p, p]), p, task="classification")
+    evaluation = mcdrop.evaluate(prediction, np.arange(101), **FEW)
+    assert evaluation.confusion.shape == (101, 101)
+    assert evaluation.to_dict()["confusion"] is None

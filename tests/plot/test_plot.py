@@ -6,11 +6,13 @@ from itertools import pairwise
 import matplotlib as mpl
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 import mcdrop
 from mcdrop import plot
 from mcdrop.errors import DataError
+from mcdrop.plot.doubt import map_of
 from mcdrop.plot.palette import LIGHT
 
 
@@ -187,3 +189,50 @@ def test_two_passes_are_too_few_to_draw_against_their_number():
     prediction = mcdrop.from_samples(passes, passes.mean(axis=0), task="classification")
     with pytest.raises(DataError, match="2 passes, too few"):
         plot.convergence(prediction, [0, 1])
+
+
+def test_the_map_of_doubt_holds_every_example_once(classification, out_of_distribution):
+    prediction, y = classification.prediction, classification.y_true
+    ax = Figure().subplots()
+    found = map_of(prediction, y, out_of_distribution)
+    sizes = {kind: int(counts.sum()) for kind, counts in found.counts.items()}
+    wrong = int((prediction.predicted_class != y).sum())
+    assert sizes == {"right": 300 - wrong, "wrong": wrong, "out of distribution": 120}
+    places = np.repeat(found.cells["wrong"], found.counts["wrong"], axis=0)[:, 0]
+    known = np.sort(prediction.predictive_entropy[prediction.predicted_class != y])
+    assert places / 255 * found.entropy == pytest.approx(known, abs=found.entropy / 509)
+    assert plot.doubt_map(prediction, y, threshold=0.5, ax=ax) is ax
+    # One mark a cell: a line of two ends.
+    cells = len(found.cells["wrong"])
+    alone = map_of(prediction, y, None)
+    drawn = [len(patch.get_path().vertices) for patch in ax.patches]
+    assert drawn == [2 * len(alone.cells["right"]), 2 * len(alone.cells["wrong"])]
+    assert cells <= wrong
+
+
+def test_a_map_of_doubt_of_one_value_is_drawn():
+    p = np.tile([[0.5, 0.5]], (4, 1))
+    prediction = mcdrop.from_samples(np.stack([p, p]), p, task="classification")
+    ax = plot.doubt_map(prediction, np.zeros(4, int), ax=Figure().subplots())
+    assert ax.get_ylim()[1] > 0
+
+
+def test_every_mark_of_the_map_is_seen():
+    p = np.array([[0.9, 0.1], [0.6, 0.4]])
+    prediction = mcdrop.from_samples(np.stack([p, p[::-1]]), p, task="classification")
+    figure = Figure(figsize=(4, 3), dpi=100)
+    ax = plot.doubt_map(prediction, [0, 0], ax=figure.subplots())
+    ax.get_legend().remove()
+    FigureCanvasAgg(figure).draw()
+    shown = np.asarray(figure.canvas.buffer_rgba())
+    places = ax.transData.transform(
+        np.stack([prediction.predictive_entropy, prediction.mutual_information], axis=1)
+    )
+    for x, y in places:
+        assert shown[round(300 - y), round(x), :3].min() < 230
+
+
+def test_a_map_needs_one_class_an_example(multilabel, segmentation, regression):
+    for found in (multilabel, segmentation, regression):
+        with pytest.raises(DataError, match="one class an example"):
+            plot.doubt_map(found.prediction, found.y_true, ax=Figure().subplots())

@@ -3,12 +3,16 @@
 import base64
 import json
 
+import numpy as np
 import pytest
 
 from mcdrop.report import ReportContext, compare, write
 
 from .browsers import check_quiet, needs_browser
 from .pages import ATTACK
+
+webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
+wait = pytest.importorskip("selenium.webdriver.support.ui")
 
 pytestmark = needs_browser
 
@@ -172,6 +176,66 @@ def test_show_more_shows_all_and_goes_away(opened):
     click(opened, more)
     assert len(shown_tiles(opened)) == 50
     assert not more.is_displayed()
+
+
+def test_a_range_on_the_map_counts_and_filters(opened, classification, out_of_distribution):
+    prediction = classification.prediction
+    wrong = prediction.predicted_class != classification.y_true
+    fields = all_of(opened, "[data-brush] input")
+    middle = float(np.median(prediction.predictive_entropy))
+    click(opened, fields[0])
+    fields[0].send_keys(str(middle))
+    # The map is in steps of 1/255 of its axis.
+    both = np.r_[prediction.predictive_entropy, out_of_distribution.predictive_entropy]
+    edge = np.rint(255 * middle / both.max())
+    inside = np.rint(255 * prediction.predictive_entropy / both.max()) >= edge
+    said = one(opened, "[data-inside]").text
+    assert f"{(inside & ~wrong).sum()} of {(~wrong).sum()} right" in said
+    assert f"{(inside & wrong).sum()} of {wrong.sum()} wrong" in said
+    entropies = [
+        float(tile.get_attribute("data-predictive-entropy")) for tile in shown_tiles(opened)
+    ]
+    assert min(entropies) > middle - both.max() / 255
+    click(opened, one(opened, "[data-brush] button"))
+    assert said != one(opened, "[data-inside]").text
+
+
+def test_a_drag_over_the_map_sets_the_range(opened):
+    drawing = one(opened, "#map svg[role=img]")
+    opened.execute_script("arguments[0].scrollIntoView({block: 'center'})", drawing)
+    drag = webdriver.ActionChains(opened).move_to_element(drawing).click_and_hold()
+    drag.move_by_offset(60, 40).release().perform()
+    values = [float(field.get_attribute("value")) for field in all_of(opened, "[data-brush] input")]
+    assert values[0] < values[1]
+    assert values[2] < values[3]
+    assert float(one(opened, ".brush").get_attribute("width")) > 0
+
+
+def test_the_threshold_of_the_map_follows_the_slider(opened):
+    line = one(opened, "[id$=threshold]")
+    before = line.rect["x"]
+    one(opened, "#coverage").send_keys("\ue012" * 20)
+    assert line.rect["x"] < before
+
+
+@pytest.mark.parametrize("motion", ["reduce", "no-preference"])
+def test_the_passes_fall_into_their_classes_on_demand(opened, motion):
+    features = [{"name": "prefers-reduced-motion", "value": motion}]
+    opened.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+    button = next(each for each in all_of(opened, "[data-votes]") if each.is_displayed())
+    rows = json.loads(button.get_attribute("data-votes"))
+    click(opened, button)
+    if motion == "reduce":  # all at once
+        assert len(all_of(opened, ".lane i")) == sum(dots for _, _, dots, _ in rows)
+    said = one(opened, "[data-said]")
+    wait.WebDriverWait(opened, 20).until(lambda _: said.get_attribute("textContent"))
+    lanes = all_of(opened, ".lanes li")
+    assert [len(lane.find_elements("css selector", "i")) for lane in lanes] == [r[2] for r in rows]
+    assert [lane.text.split()[-1] for lane in lanes] == [str(row[1]) for row in rows]
+    assert f"Example {button.get_attribute('data-index')}: {rows[0][1]} pass" in (
+        said.get_attribute("textContent")
+    )
+    opened.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
 
 
 def test_every_picture_is_drawn(opened):

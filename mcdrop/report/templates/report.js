@@ -24,9 +24,13 @@
     document.querySelectorAll("table.sortable").forEach(sortable);
     choice(document.querySelector("[data-switch]"));
     const deploy = document.querySelector("[data-deploy]");
-    if (deploy) threshold(deploy);
     const gallery = document.querySelector("[data-gallery]");
-    if (gallery) examples(gallery, document.querySelector("[data-filters]"));
+    const within = gallery ? examples(gallery, document.querySelector("[data-filters]")) : () => 0;
+    const map = document.querySelector("[data-map]");
+    const line = map ? doubt(map, within) : () => {};
+    if (deploy) threshold(deploy, line);
+    const stage = document.querySelector("[data-watch]");
+    if (stage) watch(stage, gallery);
   });
 
   function themeButton() {
@@ -148,7 +152,7 @@
     return String(value).replace(/\B(?=(\d{3})+(?!\d))/g, "\u202f");
   }
 
-  function threshold(deploy) {
+  function threshold(deploy, moved) {
     const data = JSON.parse(document.getElementById("slider-data").textContent);
     const slider = document.getElementById("coverage");
     const text = data.share ? percent : number;
@@ -173,6 +177,7 @@
       slider.setAttribute("aria-valuetext", percent(data.coverage[place]) + " accepted");
       mark(place);
       bill(place);
+      moved(data.threshold[place]);
     }
     const scale = data.share ? 100 : 1;
     const digits = (place) => digitsOf(
@@ -200,8 +205,7 @@
     slider.addEventListener("input", show);
     deploy.querySelector("[data-control]").hidden = false;
     deploy.querySelector("[data-readout]").hidden = false;
-    const start = data.coverage.findIndex((value) => value >= 0.9);
-    slider.value = start < 0 ? data.coverage.length - 1 : start;
+    slider.value = data.start;
     show();
   }
 
@@ -292,6 +296,180 @@
     };
   }
 
+  // Counts the examples within a range of the map, by pointer or by numbers, and filters the
+  // gallery by it; returns the function that moves the threshold.
+  function doubt(part, within) {
+    const data = JSON.parse(document.getElementById("doubt-data").textContent);
+    const svg = part.querySelector("svg[role=img]");
+    const form = part.querySelector("[data-brush]");
+    const out = part.querySelector("[data-inside]");
+    const tops = [data.entropy, data.information];
+    const [left, right, top, bottom] = data.area;
+    const [x0, x1, y1, y0] = data.limits;
+    const scale = [(right - left) / (x1 - x0), (top - bottom) / (y1 - y0)];
+    const origin = [left - x0 * scale[0], bottom - y0 * scale[1]];
+    const kinds = data.kinds.map((kind) => ({
+      name: kind.name,
+      counts: kind.counts,
+      total: kind.counts.reduce((sum, number) => sum + number, 0),
+      bytes: Uint8Array.from(atob(kind.cells), (letter) => letter.charCodeAt(0)),
+    }));
+    const box = svg.appendChild(document.createElementNS("http://www.w3.org/2000/svg", "rect"));
+    box.setAttribute("class", "brush");
+    const fields = [...form.querySelectorAll("input")];
+    const cell = (value, axis) => Math.round(255 * Math.min(Math.max(value / tops[axis], 0), 1));
+
+    // The range as cells, [[first, last] of entropy, the same of information]; null for all.
+    function range() {
+      if (fields.every((field) => field.value === "")) return null;
+      return [0, 1].map((axis) => [
+        fields[2 * axis].value === "" ? 0 : cell(Number(fields[2 * axis].value), axis),
+        fields[2 * axis + 1].value === "" ? 255 : cell(Number(fields[2 * axis + 1].value), axis),
+      ]);
+    }
+    const holds = (ends, column, row) => column >= ends[0][0] && column <= ends[0][1]
+      && row >= ends[1][0] && row <= ends[1][1];
+    function inside(kind, ends) {
+      return kind.counts.reduce((sum, number, place) =>
+        sum + (holds(ends, kind.bytes[2 * place], kind.bytes[2 * place + 1]) ? number : 0), 0);
+    }
+    function show() {
+      const ends = range();
+      const kept = within(ends && ((entropy, information) =>
+        holds(ends, cell(entropy, 0), cell(information, 1))));
+      box.style.display = ends ? "" : "none";
+      if (!ends) {
+        out.textContent = "All examples. Draw a range on the map, or type one, to filter the gallery.";
+        return;
+      }
+      const [[c0, c1], [r0, r1]] = ends;
+      const at = (step, axis) => origin[axis] + scale[axis] * tops[axis] * step / 255;
+      const size = (first, last, axis) => Math.abs(at(last + 0.5, axis) - at(first - 0.5, axis));
+      box.setAttribute("x", at(c0 - 0.5, 0));
+      box.setAttribute("y", at(r1 + 0.5, 1));
+      box.setAttribute("width", c1 < c0 ? 0 : size(c0, c1, 0));
+      box.setAttribute("height", r1 < r0 ? 0 : size(r0, r1, 1));
+      out.textContent = "Within: " + kinds.map((kind) =>
+        count(inside(kind, ends)) + " of " + count(kind.total) + " " + kind.name).join(", ")
+        + ". The gallery holds " + count(kept) + " of them.";
+    }
+    function point(event) {
+      const found = new DOMPoint(event.clientX, event.clientY).matrixTransform(svg.getScreenCTM().inverse());
+      return [found.x, found.y].map((place, axis) => Math.max((place - origin[axis]) / scale[axis], 0));
+    }
+    let start = null;
+    svg.addEventListener("pointerdown", function (event) {
+      start = point(event);
+      svg.setPointerCapture(event.pointerId);
+      event.preventDefault();
+    });
+    svg.addEventListener("pointermove", function (event) {
+      if (!start) return;
+      const end = point(event);
+      [0, 1].forEach(function (axis) {
+        const ends = [start[axis], end[axis]].sort((a, b) => a - b);
+        ends.forEach((value, side) => { fields[2 * axis + side].value = value.toPrecision(3); });
+      });
+      show();
+    });
+    ["pointerup", "pointercancel"].forEach((name) => svg.addEventListener(name, () => { start = null; }));
+    form.addEventListener("input", show);
+    form.addEventListener("submit", (event) => event.preventDefault());
+    form.addEventListener("reset", () => setTimeout(show));
+    form.hidden = false;
+    show();
+    const line = svg.querySelector("[id$=threshold]");
+    const first = Number(part.dataset.map);
+    return function (value) {
+      line.setAttribute("transform", "translate(" + scale[0] * (value - first) + " 0)");
+    };
+  }
+
+  // Lets the passes of an example fall into their classes, one after the other.
+  function watch(stage, gallery) {
+    const still = matchMedia("(prefers-reduced-motion: reduce)");
+    const lanes = stage.querySelector("[data-lanes]");
+    const about = stage.querySelector("[data-about]");
+    const replay = stage.querySelector("[data-replay]");
+    const said = stage.querySelector("[data-said]");
+    const buttons = [...gallery.querySelectorAll("[data-votes]")];
+    let chosen = buttons.find((button) => button.dataset.index === stage.dataset.watch);
+    let timer = 0;
+
+    function element(name, text = "", label = "") {
+      const made = document.createElement(name);
+      made.textContent = text;
+      made.className = label;
+      return made;
+    }
+    function row([name, , , isTrue]) {
+      const made = element("li");
+      const title = element("span", "", "lane-name");
+      title.append(element("bdi", name), isTrue ? " \u2713" : "");
+      made.append(title, element("span", "", "lane"), element("span", "0", "n"));
+      return made;
+    }
+    // The votes are counted, not when each was given: any order is as good; this one is always the same.
+    function order(rows) {
+      const places = rows.flatMap(([, , dots], place) => Array(dots).fill(place));
+      let state = 1;
+      for (let last = places.length - 1; last > 0; last -= 1) {
+        state = (state * 48271) % 2147483647;
+        const other = state % (last + 1);
+        [places[last], places[other]] = [places[other], places[last]];
+      }
+      return places;
+    }
+    function finish(rows, made) {
+      rows.forEach(([, passes], place) => { made[place].querySelector(".n").textContent = count(passes); });
+      said.textContent = "Example " + chosen.dataset.index + ": " + rows.map(([name, passes, , isTrue]) =>
+        count(passes) + (passes === 1 ? " pass says " : " passes say ") + name
+        + (isTrue ? ", the true class" : "")).join("; ") + ".";
+    }
+    function play() {
+      const rows = JSON.parse(chosen.dataset.votes);
+      const made = rows.map(row);
+      const fall = order(rows);
+      const drop = (place) => made[place].querySelector(".lane").append(element("i"));
+      clearTimeout(timer);
+      said.textContent = "";
+      lanes.replaceChildren(...made);
+      if (still.matches) {
+        fall.forEach(drop);
+        finish(rows, made);
+        return;
+      }
+      const shown = rows.map(() => 0);
+      (function next(step) {
+        if (step === fall.length) {
+          finish(rows, made);
+          return;
+        }
+        const place = fall[step];
+        drop(place);
+        shown[place] += 1;
+        made[place].querySelector(".n").textContent =
+          count(Math.round(rows[place][1] * shown[place] / rows[place][2]));
+        timer = setTimeout(next, Math.max(20, 3000 / fall.length), step + 1);
+      })(0);
+    }
+    buttons.forEach(function (button) {
+      button.hidden = false;
+      button.addEventListener("click", function () {
+        chosen = button;
+        const tile = button.closest(".tile");
+        const picture = stage.querySelector("img");
+        if (picture) picture.src = tile.querySelector("img").src;
+        about.textContent = "Example " + button.dataset.index;
+        stage.scrollIntoView({ block: "center", behavior: still.matches ? "auto" : "smooth" });
+        replay.focus({ preventScroll: true });
+        play();
+      });
+    });
+    replay.addEventListener("click", play);
+    replay.hidden = false;
+  }
+
   function examples(gallery, filters) {
     const page = gallery.classList.contains("rows") ? 8 : 24;
     const tiles = [...gallery.children];
@@ -300,6 +478,7 @@
     const natural = { confident_mistakes: "confidence", largest_error: "error" };
     natural.largest_disagreement = natural.class_flipped = "disagreement";
     let limit = page;
+    let within = null;
 
     function chosen() {
       const form = new FormData(filters);
@@ -307,8 +486,13 @@
       return tiles.filter(function (tile) {
         if (group && !tile.dataset.groups.split(" ").includes(group)) return false;
         if (label && tile.dataset.label !== label) return false;
+        if (!isWithin(tile)) return false;
         return !form.get("wrong") || "wrong" in tile.dataset;
       });
+    }
+    function isWithin(tile) {
+      const { predictiveEntropy, mutualInformation } = tile.dataset;
+      return !within || within(Number(predictiveEntropy), Number(mutualInformation));
     }
     function show() {
       const name = filters.elements.sort.value;
@@ -343,5 +527,16 @@
     });
     filters.hidden = false;
     show();
+    // Keeps the examples that a function of entropy and information admits, null for all of them;
+    // returns how many there are.
+    return function (admits) {
+      if (admits && !within) {
+        filters.querySelector("input[name=group][value='']").checked = true;
+        regroup();
+      }
+      within = admits;
+      show();
+      return tiles.filter(isWithin).length;
+    };
   }
 })();
