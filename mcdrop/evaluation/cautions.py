@@ -93,8 +93,8 @@ def _of_units(y: NDArray[Any]) -> dict[str, str]:
     return {
         "units": (
             f"the targets of output {spread.argmax()} spread {significant(spread.max())}, those of "
-            f"output {spread.argmin()} {significant(spread.min())}: scores over all outputs are ruled by the "
-            "former. Read each output's own row."
+            f"output {spread.argmin()} {significant(spread.min())}: scores over all outputs are "
+            "ruled by the former. Read each output's own row."
         )
     }
 

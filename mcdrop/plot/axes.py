@@ -29,6 +29,20 @@ def tidy(ax: Axes) -> Axes:
     return ax
 
 
+def limit(
+    ax: Axes, *, x: tuple[float, float] | None = None, y: tuple[float, float] | None = None
+) -> None:
+    """Sets limits that hold the drawing, and what was drawn before on axes that share them."""
+    if x is not None:
+        ax.set_xlim(x if ax.get_autoscalex_on() else _union(x, ax.get_xlim()))
+    if y is not None:
+        ax.set_ylim(y if ax.get_autoscaley_on() else _union(y, ax.get_ylim()))
+
+
+def _union(first: tuple[float, float], second: tuple[float, float]) -> tuple[float, float]:
+    return min(first[0], second[0]), max(first[1], second[1])
+
+
 def legend(ax: Axes, **options: Any) -> None:
     """Adds a legend without a frame where there is something to tell."""
     handles, labels = ax.get_legend_handles_labels()

@@ -13,7 +13,16 @@ from mcdrop.diagnostics.calibration import CalibrationCurve, calibration_curves
 from mcdrop.diagnostics.regression import PitHistogram, pit_of
 from mcdrop.diagnostics.regression import pit_histogram as compute_pit_histogram
 from mcdrop.metrics.quantile import QuantileCalibrationCurve, quantile_calibration_curve
-from mcdrop.plot.axes import DASHED, current_axes, diagonal, legend, percent_tick, point_tick, tidy
+from mcdrop.plot.axes import (
+    DASHED,
+    current_axes,
+    diagonal,
+    legend,
+    limit,
+    percent_tick,
+    point_tick,
+    tidy,
+)
 from mcdrop.plot.inputs import Forecasts, class_forecasts, regression_targets
 from mcdrop.plot.palette import LIGHT, MARKERS, OFF, series_colours
 from mcdrop.prediction import Prediction
@@ -85,12 +94,12 @@ def draw_reliability(curves: Mapping[str, CalibrationCurve], ax: Axes) -> Axes:
             ms=6, label=name, zorder=3, clip_on=False,
         )  # fmt: skip
     ax.set(xlabel="Confidence", ylabel="Accuracy minus confidence (points)")
-    ax.set_xlim(max(0.0, least - 0.04), 1.0)
     reach = max(
         float(np.abs([*curve.gap, *(curve.chance_low - curve.confidence)]).max())
         for curve in curves.values()
     )
-    ax.set_ylim(-1.08 * reach or -0.01, 1.08 * reach or 0.01)
+    reach = 1.08 * reach or 0.01
+    limit(ax, x=(max(0.0, least - 0.04), 1.0), y=(-reach, reach))
     ax.xaxis.set_major_formatter(percent_tick)
     ax.yaxis.set_major_formatter(point_tick)
     legend(ax, loc="best")

@@ -12,7 +12,7 @@ from mcdrop.diagnostics.doubt import doubt_map as compute_doubt_map
 from mcdrop.errors import DataError
 from mcdrop.evaluation.assessing import match_targets
 from mcdrop.evaluation.detection import check_same_model
-from mcdrop.plot.axes import DASHED, current_axes, legend, tidy
+from mcdrop.plot.axes import DASHED, current_axes, legend, limit, tidy
 from mcdrop.plot.palette import LIGHT
 from mcdrop.plot.uncertainty import DATA
 from mcdrop.prediction import Prediction
@@ -109,7 +109,7 @@ def draw_doubt_map(found: DoubtMap, threshold: float | None, ax: Axes) -> Axes:
     top = min(found.entropy, found.information)
     ax.plot((0.0, top), (0.0, top), color=LIGHT["soft"], lw=1.0, ls=DASHED, zorder=1)
     reach = (1.03 * found.entropy, 1.06 * found.information)
-    ax.set(xlim=(-0.015 * reach[0], reach[0]), ylim=(-0.02 * reach[1], reach[1]))
+    limit(ax, x=(-0.015 * reach[0], reach[0]), y=(-0.02 * reach[1], reach[1]))
     for order, kind in enumerate(_MARKS):
         if kind in found.cells and len(found.cells[kind]):
             cells = found.cells[kind] / STEPS * [found.entropy, found.information]

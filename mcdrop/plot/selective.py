@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mcdrop.diagnostics.selective import SelectiveCurve, accuracy_curves, error_curves
-from mcdrop.plot.axes import DASHED, current_axes, percent_tick, tidy
+from mcdrop.plot.axes import DASHED, current_axes, limit, percent_tick, tidy
 from mcdrop.plot.inputs import Forecasts, class_forecasts, regression_targets
 from mcdrop.plot.palette import LIGHT, MARKERS, MODELS, OFF, series_colours
 from mcdrop.prediction import CLASS_TASKS, Prediction
@@ -108,8 +108,7 @@ def draw_risk_coverage(
     label = "Accuracy" if share else "Root mean squared error"
     ax.set(xlabel="Coverage: share of predictions accepted", ylabel=f"{label} of those")
     limits = np.array([_limits(curve, with_band=known) for curve in curves.values()])
-    ax.set_xlim(0, 1)
-    ax.set_ylim(limits[:, 0].min(), limits[:, 1].max())
+    limit(ax, x=(0.0, 1.0), y=(float(limits[:, 0].min()), float(limits[:, 1].max())))
     ax.xaxis.set_major_formatter(percent_tick)
     if share:
         ax.yaxis.set_major_formatter(percent_tick)

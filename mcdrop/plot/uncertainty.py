@@ -13,7 +13,7 @@ from mcdrop.diagnostics.convergence import convergence as compute_convergence
 from mcdrop.diagnostics.separation import Histogram, histogram
 from mcdrop.errors import DataError
 from mcdrop.evaluation.assessing import match_targets
-from mcdrop.plot.axes import current_axes, legend, percent_tick, tidy
+from mcdrop.plot.axes import current_axes, legend, limit, percent_tick, tidy
 from mcdrop.plot.inputs import class_forecasts
 from mcdrop.plot.palette import LIGHT
 from mcdrop.prediction import CLASS_TASKS, Prediction
@@ -125,8 +125,9 @@ def draw_histogram(found: Histogram, label: str, kinds: tuple[str, str], ax: Axe
             values, np.full(values.size, height), "o", color=colour, ms=6, alpha=0.75, mew=0,
             label=name, clip_on=False,
         )  # fmt: skip
-    ax.set(xlabel=label, xlim=found.edges[[0, -1]])
-    ax.set_ylim(0, top * (1.06 + 0.1 * len(few)) if len(few) < 2 else 1.0)
+    ax.set_xlabel(label)
+    height = top * (1.06 + 0.1 * len(few)) if len(few) < 2 else 1.0
+    limit(ax, x=(float(found.edges[0]), float(found.edges[-1])), y=(0.0, height))
     if len(few) < 2:
         ax.set_ylabel("Share of each kind")
         ax.yaxis.set_major_formatter(percent_tick)
@@ -189,7 +190,7 @@ def draw_convergence(curve: Convergence, ax: Axes) -> Axes:
     if curve.deterministic is not None:
         ax.axhline(curve.deterministic, color=LIGHT["det"], lw=1.8, label="deterministic")
     ax.set(xlabel="Passes", ylabel=curve.title)
-    ax.set_xlim(0, float(curve.passes[-1]) * 1.04)
+    limit(ax, x=(0.0, float(curve.passes[-1]) * 1.04))
     if curve.name == "accuracy":
         ax.yaxis.set_major_formatter(percent_tick)
     return tidy(ax)

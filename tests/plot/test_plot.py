@@ -236,3 +236,21 @@ def test_a_map_needs_one_class_an_example(multilabel, segmentation, regression):
     for found in (multilabel, segmentation, regression):
         with pytest.raises(DataError, match="one class an example"):
             plot.doubt_map(found.prediction, found.y_true, ax=Figure().subplots())
+
+
+@pytest.mark.parametrize(
+    "draw", [plot.reliability_diagram, plot.risk_coverage, plot.uncertainty_histogram]
+)
+def test_shared_axes_hold_all_that_is_drawn_on_them(classification, draw):
+    good, bad = classification.prediction, classification.prediction.mean**0.2
+    bad = bad / bad.sum(axis=1, keepdims=True)
+    limits = []
+    for order in ((good, bad), (bad, good)):
+        axes = Figure().subplots(1, 2, sharex=True, sharey=True)
+        for ax, forecast in zip(axes, order, strict=True):
+            draw(forecast, classification.y_true, ax=ax)
+        limits.append((*axes[0].get_xlim(), *axes[0].get_ylim()))
+        for line in [line for ax in axes for line in ax.lines if len(line.get_xdata()) > 2]:
+            y = np.asarray(line.get_ydata(), float)[-1]
+            assert limits[-1][2] <= y <= limits[-1][3]
+    assert limits[0] == pytest.approx(limits[1])

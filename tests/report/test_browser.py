@@ -212,7 +212,7 @@ def test_a_drag_over_the_map_sets_the_range(opened):
 
 
 def test_the_threshold_of_the_map_follows_the_slider(opened):
-    line = one(opened, "[id$=threshold]")
+    line = one(opened, "[id$=-threshold]")
     before = line.rect["x"]
     one(opened, "#coverage").send_keys("\ue012" * 20)
     assert line.rect["x"] < before
