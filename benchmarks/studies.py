@@ -24,7 +24,7 @@ DOCS = Path(__file__).parent.parent / "docs" / "studies"
 BUILD = Path("build") / "studies"
 
 MNIST = "--data mnist --seeds 3 --train-size 1000 --test-size 1000"
-DIGITS = "--data digits --seeds 5 --epochs 20 --samples 20"
+DIGITS = "--data digits --seeds 3 --epochs 20 --samples 20"
 COMMANDS = {
     "rate": f"{MNIST} --epochs 12 --samples 20",
     "placement": DIGITS,
@@ -59,11 +59,12 @@ def collect(name: str) -> None:
     (target / "table.txt").write_text(markdown(plan, summary))
     summary.round(6).to_csv(target / "summary.csv", index=False)
     shutil.copy(source / RECORD, target / RECORD)
-    runs.round(6).to_csv(target / RUNS, index=False)
+    shown = [name for name in runs.columns[4:] if name in plan.scores]
+    runs[[*runs.columns[:4], *shown]].round(6).to_csv(target / RUNS, index=False)
     for group, settings in groups_of(plan).items():
         slug = group.lower().replace(" ", "-")
         compared = [each for each in settings if plan.references[each] != each]
-        if compared:
+        if compared and not plan.logarithmic:
             text = figures.differences(plan, summary, compared, plan.spoken[0])
             (target / f"{slug}-differences.svg").write_text(text)
         text = figures.curves(plan, runs, settings, plan.drawn[0], legend=True)
