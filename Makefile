@@ -4,7 +4,7 @@ BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo pages test test-oldest fuzz lint types docs browser notebooks check-notebooks bench bench-splitting coverage studies self-comparison clean
+.PHONY: help demo pages test test-oldest test-cluster fuzz lint types docs browser notebooks check-notebooks bench bench-splitting coverage studies self-comparison clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,6 +26,9 @@ OLDEST := tests/engine/test_known_answers.py tests/files tests/loading/test_mode
 
 test-oldest: .venv-oldest/.installed ## run a part of the tests with the oldest versions allowed
 	.venv-oldest/bin/python -m pytest $(OLDEST)
+
+test-cluster: .venv-cluster/.installed ## run the tests on a Ray cluster and on Spark (Java 17 or later)
+	.venv-cluster/bin/python -m pytest tests/distributed
 
 lint: .venv/.installed ## check style and formatting
 	$(BIN)/ruff check .
@@ -80,6 +83,13 @@ clean: ## remove everything that was built, except .venv
 	test -x .venv-oldest/bin/python || $(PYTHON) -m venv .venv-oldest
 	.venv-oldest/bin/python -m pip install --quiet --disable-pip-version-check \
 		-c constraints-oldest.txt -e . pytest pytest-timeout hypothesis
+	@touch $@
+
+.venv-cluster/.installed: pyproject.toml constraints.txt
+	@echo "Setting up .venv-cluster; the first time this takes a few minutes."
+	test -x .venv-cluster/bin/python || $(PYTHON) -m venv .venv-cluster
+	.venv-cluster/bin/python -m pip install --quiet --disable-pip-version-check \
+		-c constraints.txt -e '.[ray,serve,spark]' pytest pytest-timeout hypothesis
 	@touch $@
 
 .venv/.installed-%: .venv/.installed

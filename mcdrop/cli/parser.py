@@ -152,6 +152,25 @@ def _add_predict(commands: Any) -> None:
     )
     opt.add(
         parser,
+        "--engine",
+        choices=("local", "ray"),
+        default="local",
+        help="where the parts of a folder are made: in this process, or on a Ray cluster",
+    )
+    opt.add(
+        parser,
+        "--workers",
+        metavar="K",
+        type=opt.at_least(1),
+        help="workers of --engine ray (without it: one a GPU, or one a machine without GPUs)",
+    )
+    opt.add(
+        parser,
+        "--address",
+        help="address of the Ray cluster (without it: that of RAY_ADDRESS, or this machine)",
+    )
+    opt.add(
+        parser,
         "--calibration",
         metavar=opt.FILE,
         type=Path,

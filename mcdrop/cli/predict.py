@@ -26,6 +26,13 @@ def run(options: Namespace, terminal: Terminal) -> None:
             f"{options.output} is a file; --resume and --part-size need a folder of parts, an "
             "output without a suffix."
         )
+    if options.engine != "ray" and (options.workers is not None or options.address is not None):
+        raise DataError("--workers and --address are for --engine ray; add it, or leave them out.")
+    if options.engine == "ray" and not in_parts:
+        raise DataError(
+            f"{options.output} is a file; --engine ray writes a folder of parts, an output without "
+            "a suffix."
+        )
     kind = None if in_parts else kind_of_file(options.output)
     calibration = None
     if options.calibration is not None:

@@ -6,6 +6,7 @@ import json
 from argparse import Namespace
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from importlib.metadata import version
 from os.path import realpath
 from pathlib import Path
@@ -15,7 +16,14 @@ from mcdrop.cli.predicting import Predicting
 from mcdrop.cli.terminal import Terminal
 from mcdrop.cli.work import claim_output
 from mcdrop.cli.writers import ParquetWriter
-from mcdrop.distributed.parts import PARTS, PartsFolder, read_record, remove_parts
+from mcdrop.distributed.parts import (
+    PARTS,
+    Part,
+    PartsFolder,
+    read_record,
+    remove_parts,
+    write_part,
+)
 from mcdrop.errors import DataError
 from mcdrop.files.manifest import checksum
 from mcdrop.recalibrate.calibrations import Calibration, Fingerprint
@@ -101,46 +109,112 @@ def _write(
     predicting: Predicting, parts: PartsFolder, size: int, progress: Callable[[int, int], None]
 ) -> int:
     """Goes through the data part by part; returns the number of parts."""
-    stream = _Stream(predicting.blocks())
-    count = len(predicting)
-    starts = range(0, count, size)
+    options, count = predicting.options, len(predicting)
+    jobs = [
+        Job(number, start, min(start + size, count), parts.find(number))
+        for number, start in enumerate(range(0, count, size))
+    ]
     try:
-        for number, start in enumerate(starts):
-            stop = min(start + size, count)
-            inputs = Fingerprint()
-            blocks = map(inputs.add, stream.take(stop - start))
-            known = parts.find(number)
-            if known is not None:
-                for _ in blocks:
-                    pass
-                if (known.start, known.stop, known.inputs) != (start, stop, inputs.digest()):
-                    raise DataError(
-                        f"{predicting.options.data} changed since {known.part} was made of it "
-                        f"(examples {known.start} to {known.stop - 1}). Resume with the same data, "
-                        "or name another folder."
-                    )
-                progress(stop, count)
-                continue
-            with parts.add(number) as (draft, rows):
-                with ParquetWriter(draft) as writer:
-                    chosen = slice(start, stop)
-                    for prediction, columns in predicting.batches(blocks, progress, chosen):
-                        writer.write(prediction, columns)
-                rows |= {"start": start, "stop": stop, "inputs": inputs.digest()}
-        if parts.num_finished != len(starts):
+        if options.engine == "ray":
+            from mcdrop.cli import predict_ray
+
+            _collect(predict_ray.run(jobs, parts.path, options), parts, count, progress)
+        else:
+            blocks = Blocks(predicting.blocks())
+            for job in jobs:
+                part = do_job(job, parts.path, predicting, blocks, progress)
+                if part is not None:
+                    parts.vouch(part)
+        if parts.num_finished != len(jobs):
             raise DataError(
-                f"{predicting.options.data} has {count} examples, fewer than the parts in "
-                f"{parts.path}. Resume with the same data, or name another folder."
+                f"{options.data} has {count} examples, fewer than the parts in {parts.path}. "
+                "Resume with the same data, or name another folder."
             )
     except KeyboardInterrupt as stopped:
         stopped.add_note(
-            f"{parts.num_finished} of {len(starts)} parts are finished; go on with --resume"
+            f"{parts.num_finished} of {len(jobs)} parts are finished; go on with --resume"
         )
         raise
-    return len(starts)
+    return len(jobs)
 
 
-class _Stream:
+def _collect(
+    done: Iterator[tuple[Job, Part | None]],
+    parts: PartsFolder,
+    count: int,
+    progress: Callable[[int, int], None],
+) -> None:
+    """Lists the parts that workers finish, in any order."""
+    examples = 0
+    for job, part in done:
+        if part is not None:
+            parts.vouch(part)
+        examples += job.stop - job.start
+        progress(examples, count)
+
+
+@dataclass(frozen=True)
+class Job:
+    """A part to make, or to look at.
+
+    Attributes:
+        number: Number of the part.
+        start: Position of its first example among those predicted.
+        stop: Position after its last example.
+        known: The part that is there, whose inputs must be the same.
+    """
+
+    number: int
+    start: int
+    stop: int
+    known: Part | None
+
+
+def do_job(
+    job: Job,
+    folder: Path,
+    predicting: Predicting,
+    stream: Blocks,
+    progress: Callable[[int, int], None],
+) -> Part | None:
+    """Makes a part and returns it; looks at the inputs of one that is there, and returns None.
+
+    Args:
+        job: What to do.
+        folder: The folder of parts.
+        predicting: The model and the data.
+        stream: The inputs from the first example of the part on.
+        progress: Called with (examples done, all of them).
+
+    Raises:
+        DataError: The inputs changed, do not fit, or the folder cannot be written.
+    """
+    inputs = Fingerprint()
+    blocks = map(inputs.add, stream.take(job.stop - job.start))
+    known = job.known
+    if known is not None:
+        for _ in blocks:
+            pass
+        if (known.start, known.stop, known.inputs) != (job.start, job.stop, inputs.digest()):
+            raise DataError(
+                f"{predicting.options.data} changed since {known.part} was made of it (examples "
+                f"{known.start} to {known.stop - 1}). Resume with the same data, or name another "
+                "folder."
+            )
+        progress(job.stop, len(predicting))
+        return None
+
+    def write(draft: Path) -> dict[str, Any]:
+        with ParquetWriter(draft) as writer:
+            chosen = slice(job.start, job.stop)
+            for prediction, columns in predicting.batches(blocks, progress, chosen):
+                writer.write(prediction, columns)
+        return {"start": job.start, "stop": job.stop, "inputs": inputs.digest()}
+
+    return write_part(folder, job.number, write)
+
+
+class Blocks:
     """Blocks of inputs that are taken in any numbers of examples."""
 
     def __init__(self, blocks: Iterator[Any]) -> None:

@@ -67,10 +67,10 @@ class Predicting:
         """Returns the number of examples."""
         return len(self.examples.fitted)
 
-    def blocks(self) -> Iterator[Any]:
-        """Yields the inputs, and takes their hash."""
+    def blocks(self, start: int = 0) -> Iterator[Any]:
+        """Yields the inputs from an example on, and takes their hash."""
         size = rows_at_once(self.examples.original.inputs.values())
-        return map(self.fingerprint.add, self.examples.fitted.blocks(size))
+        return map(self.fingerprint.add, self.examples.fitted.blocks(size, start))
 
     def batches(
         self,

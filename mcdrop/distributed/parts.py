@@ -10,7 +10,8 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping
+import uuid
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -25,6 +26,9 @@ FORMAT, FORMAT_VERSION = "mcdrop.predictions", 1
 PARTS = Kind("a folder of predictions")
 
 _PART_NAME = re.compile(r"part-\d{5,}\.parquet")
+_DRAFT_NAME = re.compile(r"\.(.+)\.[0-9a-f]{8}\.new")
+
+Writer = Callable[[Path], dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,11 @@ class Part:
     blake2b: str
     inputs: str
 
+    @property
+    def checksum(self) -> dict[str, Any]:
+        """Size and checksum of the file, as `mcdrop.files.manifest` takes them."""
+        return {"bytes": self.bytes, "blake2b": self.blake2b}
+
 
 class PartsFolder:
     """The parts of one run that are on disk, and the place for those to come.
@@ -67,7 +76,7 @@ class PartsFolder:
             return
         path.mkdir(parents=True)
         document = {"format": FORMAT, "version": FORMAT_VERSION, **record}
-        with self._in_place(RECORD) as draft:
+        with _in_place(path, RECORD) as draft:
             draft.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
 
     @property
@@ -79,23 +88,28 @@ class PartsFolder:
         """Returns a part by its number, None where there is no whole one."""
         return self._finished.get(_name(number))
 
-    @contextmanager
-    def add(self, number: int) -> Iterator[tuple[Path, dict[str, Any]]]:
-        """Yields the path to write a part to, and a place for its `start`, `stop` and `inputs`."""
-        name = _name(number)
-        rows: dict[str, Any] = {}
-        with self._in_place(name) as draft:
-            yield draft, rows
-            part = Part(part=name, **manifest.describe_file(draft), **rows)
-        with self._told(), (self.path / LINES).open("a", encoding="utf-8") as file:
+    def vouch(self, part: Part) -> None:
+        """Lists a part that is in place, after looking that it is.
+
+        Raises:
+            DataError: It is not, as where a worker wrote to a folder of its own.
+        """
+        path = self.path / part.part
+        if not path.is_file() or manifest.describe_file(path) != part.checksum:
+            raise DataError(
+                f"{path} is not what a worker wrote there. The folder must be one that all "
+                "machines share, under the same path."
+            )
+        with _told(self.path), (self.path / LINES).open("a", encoding="utf-8") as file:
             # A line that a killed run left without its end must not swallow this one.
             file.write(f"\n{json.dumps(asdict(part))}\n")
             file.flush()
             os.fsync(file.fileno())
-        self._finished[name] = part
+        self._finished[part.part] = part
 
     def publish(self, output: Output) -> None:
         """Makes the folder the output; what is finished stays when that is refused."""
+        self._remove_drafts()
         try:
             with output.draft() as draft:
                 self.path.rename(draft)
@@ -104,32 +118,6 @@ class PartsFolder:
                 (draft / manifest.NAME).unlink(missing_ok=True)
                 draft.rename(self.path)
             raise
-
-    @contextmanager
-    def _in_place(self, name: str) -> Iterator[Path]:
-        """Yields the path of a draft that takes its name only when it is whole and on the disk."""
-        draft = self.path / f".{name}.new"
-        try:
-            with self._told():
-                yield draft
-                with draft.open("rb") as file:
-                    os.fsync(file.fileno())
-                draft.replace(self.path / name)
-        finally:
-            draft.unlink(missing_ok=True)
-
-    @contextmanager
-    def _told(self) -> Iterator[None]:
-        """Says of the system's errors about this folder that the finished parts are kept."""
-        try:
-            yield
-        except OSError as error:
-            if error.filename and not str(error.filename).startswith(str(self.path)):
-                raise
-            raise DataError(
-                f"{self.path} cannot be written: {reason(error)}. Its {self.num_finished} finished "
-                "parts are kept; make room, and go on with --resume."
-            ) from error
 
     def _take_over(self, record: Mapping[str, Any]) -> None:
         before = read_record(self.path)
@@ -141,15 +129,16 @@ class PartsFolder:
             )
         listed = {part.part: part for part in _read_lines(self.path / LINES)}
         _check_own(self.path)
-        for draft in self.path.glob(".*.new"):
-            draft.unlink()
+        self._remove_drafts()
         for name, part in listed.items():
             path = self.path / name
-            if path.is_file() and manifest.describe_file(path) == {
-                "bytes": part.bytes,
-                "blake2b": part.blake2b,
-            }:
+            if path.is_file() and manifest.describe_file(path) == part.checksum:
                 self._finished[name] = part
+
+    def _remove_drafts(self) -> None:
+        """Removes what runs and workers that were killed left unfinished."""
+        for draft in self.path.glob(".*.new"):
+            draft.unlink(missing_ok=True)
 
 
 def read_record(folder: Path) -> dict[str, Any]:
@@ -182,6 +171,54 @@ def remove_parts(folder: Path) -> None:
     folder.rmdir()
 
 
+def write_part(folder: Path, number: int, write: Writer) -> Part:
+    """Puts a part in place, whole or not at all, for which nothing vouches yet.
+
+    Several processes may write the same part, as where a worker was taken for dead: each writes a
+    draft of its own, and the last one stays.
+
+    Args:
+        folder: The folder of parts.
+        number: Number of the part.
+        write: Writes the file, and returns its `start`, `stop` and `inputs`.
+
+    Raises:
+        DataError: The folder cannot be written, as when the disk is full.
+    """
+    name = _name(number)
+    with _in_place(folder, name) as draft:
+        rows = write(draft)
+        return Part(part=name, **manifest.describe_file(draft), **rows)
+
+
+@contextmanager
+def _in_place(folder: Path, name: str) -> Iterator[Path]:
+    """Yields the path of a draft that takes its name only when it is whole and on the disk."""
+    draft = folder / f".{name}.{uuid.uuid4().hex[:8]}.new"
+    try:
+        with _told(folder):
+            yield draft
+            with draft.open("rb") as file:
+                os.fsync(file.fileno())
+            draft.replace(folder / name)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+@contextmanager
+def _told(folder: Path) -> Iterator[None]:
+    """Says of the system's errors about a folder that the finished parts are kept."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename and not str(error.filename).startswith(str(folder)):
+            raise
+        raise DataError(
+            f"{folder} cannot be written: {reason(error)}. Its finished parts are kept; make "
+            "room, and go on with --resume."
+        ) from error
+
+
 def _name(number: int) -> str:
     return f"part-{number:05d}.parquet"
 
@@ -190,7 +227,7 @@ def _check_own(folder: Path) -> None:
     """Raises DataError for an entry that no run of `mcdrop predict` makes."""
     names = {RECORD, LINES, manifest.NAME}
     for path in folder.iterdir():
-        name = path.name.removeprefix(".").removesuffix(".new")
+        name = _DRAFT_NAME.sub(r"\1", path.name)
         is_own = name in names or _PART_NAME.fullmatch(name)
         if not is_own or path.is_symlink() or not path.is_file():
             raise DataError(

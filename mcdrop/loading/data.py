@@ -83,9 +83,10 @@ class Data:
         """Number of each example in the whole source, counted from 0."""
         return range(len(self)) if self.indices is None else self.indices
 
-    def blocks(self, size: int) -> Iterator[Any]:
+    def blocks(self, size: int, start: int = 0) -> Iterator[Any]:
         """Yields blocks of at most `size` examples: an array, or several of them by input."""
-        for parts in zip(*(rows.blocks(size) for rows in self.inputs.values()), strict=True):
+        sources = (rows.blocks(size, start) for rows in self.inputs.values())
+        for parts in zip(*sources, strict=True):
             yield self._nest(parts)
 
     def x(self) -> Any:

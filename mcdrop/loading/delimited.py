@@ -64,11 +64,14 @@ class DelimitedTable:
         """Returns nothing: a text table names no classes."""
         return None, None
 
-    def batches(self, columns: Sequence[str], size: int, *, as_text: bool = False) -> Iterator[Any]:
+    def batches(
+        self, columns: Sequence[str], size: int, *, as_text: bool = False, start: int = 0
+    ) -> Iterator[Any]:
         """Yields record batches of at most `size` rows; `as_text` leaves every word as it is."""
         import pyarrow as pa
 
-        for batch in _read(self.path, self._dialect, self.names, columns):
+        for whole in _read(self.path, self._dialect, self.names, columns):
+            batch, start = whole.slice(start), max(0, start - whole.num_rows)
             arrays = [batch.column(name) for name in columns]
             if not as_text:
                 arrays = [
@@ -76,8 +79,8 @@ class DelimitedTable:
                     for name, array in zip(columns, arrays, strict=True)
                 ]
             converted = pa.RecordBatch.from_arrays(arrays, names=list(columns))
-            for start in range(0, batch.num_rows, size):
-                yield converted.slice(start, size)
+            for first in range(0, batch.num_rows, size):
+                yield converted.slice(first, size)
 
 
 @dataclass(frozen=True)

@@ -37,10 +37,10 @@ class ImageRows:
     dtype: np.dtype[Any]
     options: ImageOptions
 
-    def blocks(self, size: int) -> Iterator[Array]:
+    def blocks(self, size: int, start: int = 0) -> Iterator[Array]:
         """Yields decoded images: uint8 as stored, float32 in [0, 255] when some are resized."""
-        for start in range(0, len(self.paths), size):
-            chosen = self.paths[start : start + size]
+        for first in range(start, len(self.paths), size):
+            chosen = self.paths[first : first + size]
             decoded = [decode(path, str(path), self.options) for path in chosen]
             yield np.stack(decoded).astype(self.dtype, copy=False)
 

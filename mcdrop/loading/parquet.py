@@ -49,14 +49,22 @@ class ParquetTable:
             categories = tuple(names) if all(isinstance(name, str) for name in names) else None
         return self._class_names.get(column), categories
 
-    def batches(self, columns: Sequence[str], size: int, *, as_text: bool = False) -> Iterator[Any]:
+    def batches(
+        self, columns: Sequence[str], size: int, *, as_text: bool = False, start: int = 0
+    ) -> Iterator[Any]:
         """Yields record batches of at most `size` rows, with the types of the file."""
         import pyarrow as pa
         import pyarrow.parquet as pq
 
         try:
             with pq.ParquetFile(self.path) as file:
-                yield from file.iter_batches(size, columns=list(columns))
+                groups = list(range(file.num_row_groups))
+                while groups and start >= file.metadata.row_group(groups[0]).num_rows:
+                    start -= file.metadata.row_group(groups.pop(0)).num_rows
+                for batch in file.iter_batches(size, row_groups=groups, columns=list(columns)):
+                    if start < batch.num_rows:
+                        yield batch.slice(start)
+                    start = max(0, start - batch.num_rows)
         except (pa.ArrowException, *DAMAGES) as problem:
             raise _unreadable(self.path, problem) from None
 

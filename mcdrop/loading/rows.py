@@ -1,12 +1,14 @@
 """Arrays that are read block by block, so that a file larger than memory can be predicted.
 
 Every kind of source offers the same three things: `shape` with the number of examples first,
-`dtype`, and `blocks(size)`, which goes through the examples once, in order.
+`dtype`, and `blocks(size, start)`, which goes through the examples once, in order. Arrays in `.npy`
+files, images and Parquet tables are read from `start` on; others are read, and dropped, up to it.
 """
 
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import IO, Any, Protocol
@@ -39,8 +41,8 @@ class Rows(Protocol):
         """Type of the values that `blocks` yields."""
         ...
 
-    def blocks(self, size: int) -> Iterator[Array]:
-        """Yields arrays of at most `size` examples that make up the whole in order."""
+    def blocks(self, size: int, start: int = 0) -> Iterator[Array]:
+        """Yields arrays of at most `size` examples that make up the whole from `start` on."""
         ...
 
 
@@ -60,10 +62,10 @@ class ArrayRows:
         """Type of the array."""
         return self.array.dtype
 
-    def blocks(self, size: int) -> Iterator[Array]:
+    def blocks(self, size: int, start: int = 0) -> Iterator[Array]:
         """Yields slices of the array."""
-        for start in range(0, len(self.array), size):
-            yield self.array[start : start + size]
+        for first in range(start, len(self.array), size):
+            yield self.array[first : first + size]
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,14 +78,16 @@ class NpyRows:
     dtype: np.dtype[Any]
     fortran_order: bool
 
-    def blocks(self, size: int) -> Iterator[Array]:
+    def blocks(self, size: int, start: int = 0) -> Iterator[Array]:
         """Yields blocks in the machine's byte order; column-major files are read whole first."""
         if self.fortran_order:
-            yield from ArrayRows(self._read_columns()).blocks(size)
+            yield from ArrayRows(self._read_columns()).blocks(size, start)
             return
         with self._values() as stream:
-            for start in range(0, self.shape[0], size):
-                count = min(size, self.shape[0] - start)
+            row_bytes = int(np.prod(self.shape[1:], dtype=np.int64)) * self.dtype.itemsize
+            stream.seek(start * row_bytes, os.SEEK_CUR)
+            for first in range(start, self.shape[0], size):
+                count = min(size, self.shape[0] - first)
                 yield read_values(stream, (count, *self.shape[1:]), self.dtype)
 
     def _read_columns(self) -> Array:
@@ -142,16 +146,19 @@ class ChosenRows:
         """Type of the source."""
         return self.source.dtype
 
-    def blocks(self, size: int) -> Iterator[Array]:
+    def blocks(self, size: int, start: int = 0) -> Iterator[Array]:
         """Yields what is chosen of each block of the source."""
-        start = 0
-        for block in self.source.blocks(size):
-            stop = start + len(block)
-            low, high = np.searchsorted(self.indices, (start, stop))
+        indices = self.indices[start:]
+        if not len(indices):
+            return
+        first = int(indices[0])
+        for block in self.source.blocks(size, first):
+            stop = first + len(block)
+            low, high = np.searchsorted(indices, (first, stop))
             if low < high:
-                yield block[self.indices[low:high] - start]
-            start = stop
-            if high == len(self.indices):
+                yield block[indices[low:high] - first]
+            first = stop
+            if high == len(indices):
                 return
 
 
@@ -169,10 +176,9 @@ class MappedRows:
         """Shape after the function."""
         return (self.source.shape[0], *self.row_shape)
 
-    def blocks(self, size: int) -> Iterator[Array]:
+    def blocks(self, size: int, start: int = 0) -> Iterator[Array]:
         """Yields the blocks of the source after the function."""
-        start = 0
-        for block in self.source.blocks(size):
+        for block in self.source.blocks(size, start):
             yield self.function(block, start)
             start += len(block)
 

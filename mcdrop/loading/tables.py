@@ -72,8 +72,10 @@ class TableFile(Protocol):
         """Returns names that the file gives to the numbers of a column, and categories in order."""
         ...
 
-    def batches(self, columns: Sequence[str], size: int, *, as_text: bool = False) -> Iterator[Any]:
-        """Yields record batches of at most `size` rows."""
+    def batches(
+        self, columns: Sequence[str], size: int, *, as_text: bool = False, start: int = 0
+    ) -> Iterator[Any]:
+        """Yields record batches of at most `size` rows, from row `start` on."""
         ...
 
 
@@ -88,9 +90,9 @@ class TableRows:
     images: ImageOptions
     as_text: bool = False
 
-    def blocks(self, size: int) -> Iterator[Array]:
+    def blocks(self, size: int, start: int = 0) -> Iterator[Array]:
         """Yields the columns of each batch of the file."""
-        for batch in self.table.batches(self.columns, size, as_text=self.as_text):
+        for batch in self.table.batches(self.columns, size, as_text=self.as_text, start=start):
             block = _stack(self.table, batch, self.columns, self.images)
             yield block.astype(self.dtype, casting="same_kind", copy=False)
 
