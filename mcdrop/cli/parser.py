@@ -57,8 +57,9 @@ def _add(commands: Any, name: str, summary: str, example: str) -> Any:
     )
 
 
-def _add_model(parser: Any) -> None:
-    opt.add(parser, "model", metavar=opt.MODEL, type=Path, help="a .keras or whole-model .h5 file")
+def _add_model(parser: Any, **settings: Any) -> None:
+    what = "a .keras or whole-model .h5 file"
+    opt.add(parser, "model", metavar=opt.MODEL, type=Path, help=what, **settings)
     opt.add_import(parser)
 
 
@@ -82,8 +83,21 @@ def _add_report(commands: Any) -> None:
         "sample a model on labelled data and write the uncertainty report",
         "mcdrop report model.keras test.npz --samples 50 --output report",
     )
-    _add_model(parser)
-    opt.add(parser, "data", metavar=opt.DATA, help=f"labelled test data: {opt.DATA_HELP}")
+    _add_model(parser, nargs="?")
+    opt.add(
+        parser,
+        "data",
+        metavar=opt.DATA,
+        nargs="?",
+        help=f"labelled test data: {opt.DATA_HELP}",
+    )
+    opt.add(
+        parser,
+        "--predictions",
+        metavar=opt.FOLDER,
+        type=Path,
+        help="in place of MODEL and DATA: a folder of 'mcdrop predict --scorable'; needs --labels",
+    )
     opt.add_output(parser, opt.FOLDER, "folder for index.html, report.json, predictions.parquet")
     opt.add(
         parser,
@@ -149,6 +163,12 @@ def _add_predict(commands: Any) -> None:
         metavar="N",
         type=opt.at_least(1),
         help="examples of a part of a folder (without it: 65536)",
+    )
+    opt.add(
+        parser,
+        "--scorable",
+        action="store_true",
+        help="also write into a folder what 'mcdrop report --predictions' makes scores of",
     )
     opt.add(
         parser,

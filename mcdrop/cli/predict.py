@@ -21,10 +21,10 @@ def run(options: Namespace, terminal: Terminal) -> None:
     """Samples the data block by block and writes each batch of predictions at once."""
     check_passes(options)
     in_parts = not options.output.suffix
-    if not in_parts and (options.resume or options.part_size is not None):
+    if not in_parts and (options.resume or options.scorable or options.part_size is not None):
         raise DataError(
-            f"{options.output} is a file; --resume and --part-size need a folder of parts, an "
-            "output without a suffix."
+            f"{options.output} is a file; --resume, --part-size and --scorable need a "
+            "folder of parts, an output without a suffix."
         )
     if options.engine != "ray" and (options.workers is not None or options.address is not None):
         raise DataError("--workers and --address are for --engine ray; add it, or leave them out.")

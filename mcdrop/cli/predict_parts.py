@@ -7,14 +7,13 @@ from argparse import Namespace
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.metadata import version
 from os.path import realpath
 from pathlib import Path
 from typing import Any
 
 from mcdrop.cli.predicting import Predicting
 from mcdrop.cli.terminal import Terminal
-from mcdrop.cli.work import claim_output
+from mcdrop.cli.work import claim_output, versions
 from mcdrop.cli.writers import ParquetWriter
 from mcdrop.distributed.parts import (
     PARTS,
@@ -33,11 +32,9 @@ PART_SIZE = 65536
 _SETTINGS = (
     *("samples", "splitting", "seed", "layers", "masks", "balanced", "task", "model_output"),
     *("gaussian_scale", "compute_dtype", "tolerance", "on_nonfinite", "limit", "drop_missing"),
-    "abstain_above",
+    *("abstain_above", "scorable"),
 )
 """Options that decide the numbers; what decides the inputs is seen in their checksums."""
-
-_PACKAGES = ("mcdrop", "keras", "tensorflow", "numpy")
 
 
 def run(options: Namespace, calibration: Calibration | None, terminal: Terminal) -> None:
@@ -69,7 +66,7 @@ def _record(options: Namespace) -> dict[str, Any]:
         "imports": [checksum(Path(n)) if n.endswith(".py") else n for n in options.imports],
         "part_size": options.part_size or PART_SIZE,
         **{name: getattr(options, name) for name in _SETTINGS},
-        "versions": {package: version(package) for package in _PACKAGES},
+        "versions": {name: found for name, found in versions().items() if name != "python"},
     }
     # As it is read again: a list of layers or counts is no tuple there.
     return dict(json.loads(json.dumps(record)))
@@ -205,7 +202,7 @@ def do_job(
         return None
 
     def write(draft: Path) -> dict[str, Any]:
-        with ParquetWriter(draft) as writer:
+        with ParquetWriter(draft, scorable=predicting.options.scorable) as writer:
             chosen = slice(job.start, job.stop)
             for prediction, columns in predicting.batches(blocks, progress, chosen):
                 writer.write(prediction, columns)

@@ -6,8 +6,11 @@ import json
 import time
 from argparse import Namespace
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from numpy.typing import NDArray
 
 from mcdrop.cli import requirements
 from mcdrop.cli.terminal import Terminal
@@ -24,6 +27,7 @@ from mcdrop.cli.work import (
     versions,
     wrap_model,
 )
+from mcdrop.errors import DataError
 from mcdrop.evaluation import Evaluation, evaluate
 from mcdrop.files import Output
 from mcdrop.loading.saved import read_saved_model
@@ -33,13 +37,18 @@ from mcdrop.report.context import ReportContext, check_class_names
 from mcdrop.report.writing import REPORT
 
 if TYPE_CHECKING:
+    from mcdrop.cli.recalibration import Fitted
     from mcdrop.report import Recalibration
 
 
 def run(options: Namespace, terminal: Terminal) -> int:
     """Writes the report on one model; returns 3 when a requirement is not shown to hold."""
-    from mcdrop.cli import recalibration
+    from mcdrop.cli import recalibration, report_stored
 
+    if options.predictions is not None:
+        return report_stored.run(options, terminal)
+    if options.model is None or options.data is None:
+        raise DataError("A report needs MODEL and DATA, or --predictions DIR and --labels FILE.")
     check_passes(options)
     recalibration.check_options(options)
     requirements.check_names(options.require)
@@ -77,12 +86,33 @@ def _report(options: Namespace, output: Output, terminal: Terminal) -> int:
     others = (
         sample(mc, other_data, options, terminal, "Sampling other data") if other_data else None
     )
-    metrics = requirements.metrics_for(options.require, trial.task, options.metrics)
-    evaluation = evaluate(prediction, labels.values, metrics=metrics)
-    evaluation = evaluation.with_warnings(examples.warnings)
+    evaluation = score(prediction, labels.values, options).with_warnings(examples.warnings)
+    context = make_context(mc, options, seconds, readings)
+    return publish(evaluation, examples, context, options, output, terminal, others, fitted)
+
+
+def score(prediction: Prediction, targets: NDArray[Any], options: Namespace) -> Evaluation:
+    """Returns the evaluation with the metrics that the options ask for."""
+    metrics = requirements.metrics_for(options.require, prediction.task, options.metrics)
+    return evaluate(prediction, targets, metrics=metrics)
+
+
+def publish(
+    evaluation: Evaluation,
+    examples: Examples,
+    context: ReportContext,
+    options: Namespace,
+    output: Output,
+    terminal: Terminal,
+    others: Prediction | None = None,
+    fitted: Fitted | None = None,
+) -> int:
+    """Writes the report, and says what it found; returns the exit status."""
+    from mcdrop.cli import recalibration
+
     outcomes = requirements.judge(options.require, evaluation)
-    repaired = fitted.repair(prediction) if fitted is not None else None
-    context = make_context(mc, options, seconds, readings, outcomes)
+    context = replace(context, requirements=outcomes)
+    repaired = fitted.repair(evaluation.prediction) if fitted is not None else None
     result: dict[str, Any] = {"output": str(options.output), "evaluation": evaluation.to_dict()}
     with output.draft() as draft:
         write(draft, evaluation, examples, context, others=others, repaired=repaired)
@@ -111,11 +141,7 @@ def _add_to_numbers(folder: Path, name: str, value: Any) -> None:
 
 
 def make_context(
-    mc: Any,
-    options: Namespace,
-    seconds: float,
-    readings: Sequence[str] = (),
-    outcomes: Sequence[requirements.Outcome] = (),
+    mc: Any, options: Namespace, seconds: float, readings: Sequence[str] = ()
 ) -> ReportContext:
     """Returns what a report says about its origin."""
     return ReportContext(
@@ -128,7 +154,6 @@ def make_context(
         share_run_once=mc.share_run_once,
         seconds=seconds,
         readings=readings,
-        requirements=outcomes,
     )
 
 

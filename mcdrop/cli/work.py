@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
 import platform
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
+from importlib.metadata import version
 from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -55,7 +55,7 @@ MOST_SEED = 2**64 - 1
 _LARGEST_NAMES = 2**22
 """Bytes of a file with the names of classes; ImageNet's 21,841 need half a million."""
 
-_PACKAGES = ("keras", "tensorflow", "numpy")
+_PACKAGES = ("mcdrop", "keras", "tensorflow", "numpy")
 
 
 @dataclass(frozen=True, eq=False)
@@ -183,7 +183,8 @@ def _input_paths(options: Namespace) -> list[Path]:
     found: list[Any] = [*getattr(options, "models", ()), *getattr(options, "imports", ())]
     found += getattr(options, "class_names", None) or ()
     further = ("labels", "ood", "calibration_data", "calibration_labels", "calibration")
-    found += [getattr(options, name, None) for name in ("model", "data", *further)]
+    chosen = ("model", "data", "predictions", *further)
+    found += [getattr(options, name, None) for name in chosen]
     return [Path(path) for path in found if path is not None]
 
 
@@ -330,7 +331,4 @@ def tell_readings(examples: Examples, labels: Labels | None, terminal: Terminal)
 
 def versions() -> dict[str, str]:
     """Returns the versions that a result depends on."""
-    import mcdrop
-
-    found = {"mcdrop": mcdrop.__version__, "python": platform.python_version()}
-    return found | {name: str(importlib.import_module(name).__version__) for name in _PACKAGES}
+    return {"python": platform.python_version()} | {name: version(name) for name in _PACKAGES}

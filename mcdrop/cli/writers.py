@@ -14,6 +14,7 @@ from typing import IO, Any, Protocol, Self
 import numpy as np
 
 from mcdrop.distributed.columns import Columns
+from mcdrop.distributed.stored import with_state
 from mcdrop.errors import DataError
 from mcdrop.files import Kind
 from mcdrop.prediction import EXAMPLE, EXAMPLE_AXIS, SAVED_PREDICTION, Prediction, header_of
@@ -102,16 +103,26 @@ class CsvWriter:
 
 
 class ParquetWriter:
-    """Writes the columns of `Prediction.to_frame` in row groups."""
+    """Writes the columns of `Prediction.to_frame` in row groups.
 
-    def __init__(self, path: Path) -> None:
+    Args:
+        path: The file to write.
+        scorable: Whether to write also what scores are made of.
+    """
+
+    def __init__(self, path: Path, *, scorable: bool = False) -> None:
         self._path = path
+        self._scorable = scorable
         self._file: Any = None
         self._held: list[Any] = []
 
     def write(self, prediction: Prediction, columns: Columns) -> None:
         """Appends a batch, once there are enough rows for a row group."""
-        self._held.append(prediction.to_frame().assign(**columns))
+        import pyarrow as pa
+
+        frame = prediction.to_frame().assign(**columns)
+        table = pa.Table.from_pandas(frame, preserve_index=False)
+        self._held.append(with_state(table, prediction) if self._scorable else table)
         if sum(map(len, self._held)) >= ROW_GROUP:
             self._flush()
 
@@ -127,13 +138,12 @@ class ParquetWriter:
             self._file.close()
 
     def _flush(self) -> None:
-        import pandas as pd
         import pyarrow as pa
         import pyarrow.parquet as pq
 
         if not self._held:
             return
-        table = pa.Table.from_pandas(pd.concat(self._held), preserve_index=False)
+        table = pa.concat_tables(self._held)
         if self._file is None:
             self._file = pq.ParquetWriter(self._path, table.schema)
         self._file.write_table(table)

@@ -159,6 +159,36 @@ def read_record(folder: Path) -> dict[str, Any]:
     return document
 
 
+def finished_parts(folder: Path) -> list[Path]:
+    """Returns the parts of a finished folder in order, each as it was written.
+
+    Raises:
+        DataError: The folder holds no predictions, or a part is missing or damaged.
+    """
+    read_record(folder)
+    parts = sorted({part.part: part for part in _read_lines(folder / LINES)}.values(), key=_start)
+    stop = 0
+    for part in parts:
+        path = folder / part.part
+        whole = path.is_file() and manifest.describe_file(path) == part.checksum
+        if part.start != stop or not whole:
+            raise DataError(
+                f"{folder} lacks examples {stop} to {part.stop - 1}: a part is missing or damaged. "
+                "Make it again: the same mcdrop predict with --resume."
+            )
+        stop = part.stop
+    if not parts or len(parts) != len(list(folder.glob("part-*.parquet"))):
+        raise DataError(
+            f"{folder} holds parts that its {LINES} does not vouch for, or none. Make them again: "
+            "the same mcdrop predict with --resume."
+        )
+    return [folder / part.part for part in parts]
+
+
+def _start(part: Part) -> int:
+    return part.start
+
+
 def remove_parts(folder: Path) -> None:
     """Removes a folder of parts.
 

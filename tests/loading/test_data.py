@@ -1,6 +1,8 @@
 import zipfile
 
 import numpy as np
+import pandas as pd
+import PIL.Image
 import pytest
 
 from mcdrop.errors import DataError
@@ -246,3 +248,33 @@ def test_an_archive_without_arrays_gets_a_way_out(tmp_path):
             archive.writestr("t.csv", "a,b")
         with pytest.raises(DataError, match=words):
             open_data(str(tmp_path / name))
+
+
+def every_source(folder):
+    """Yields a source of every kind, by its name."""
+    x = np.random.default_rng(0).integers(0, 255, (23, 6, 5), np.uint8)
+    np.save(folder / "x.npy", x)
+    np.save(folder / "columns.npy", np.asfortranarray(x))
+    np.savez(folder / "x.npz", x=x)
+    np.savez_compressed(folder / "packed.npz", x=x)
+    (folder / "images").mkdir()
+    for number, image in enumerate(x):
+        PIL.Image.fromarray(image).save(folder / "images" / f"{number:03d}.png")
+    table = pd.DataFrame(x.reshape(23, -1)).rename(columns=str)
+    table.to_csv(folder / "table.csv", index=False)
+    table.to_parquet(folder / "table.parquet", row_group_size=4)
+    yield from ("x.npy", "columns.npy", "x.npz", "packed.npz", "images")
+    yield from ("table.csv", "table.parquet")
+
+
+@pytest.mark.parametrize("size", [3, 100])
+def test_every_source_is_read_from_any_example_on(tmp_path, size):
+    for name in every_source(tmp_path):
+        data = open_data(str(tmp_path / name))
+        chosen = data.limit(15)
+        for start in (0, 1, 3, 4, 11, 14):
+            for source in (data, chosen):
+                found = np.concatenate(list(source.blocks(size, start)))
+                np.testing.assert_array_equal(found, source.x()[start:], err_msg=name)
+        assert list(data.blocks(size, 23)) == []
+        assert list(chosen.blocks(size, 15)) == []
