@@ -486,19 +486,27 @@ class MCDropout:
             yield _unwrap(predictions)
 
     def export(
-        self, path: str | Path, *, num_samples: int = 50, seed: int = 0, force: bool = False
+        self,
+        path: str | Path,
+        *,
+        num_samples: int | None = None,
+        seed: int = 0,
+        force: bool = False,
     ) -> None:
         """Writes a SavedModel that returns mean, variance and uncertainty, for TensorFlow Serving.
 
         Its `serving_default` signature takes the model's inputs by name and returns `mean`,
         `variance` and `deterministic`, for class tasks also `predictive_entropy`,
-        `expected_entropy` and `mutual_information`. Every example is sampled with the masks of
-        example 0, so an answer is a function of the request, however a server batches it.
+        `expected_entropy` and `mutual_information`. The signature `with_settings` takes besides
+        `seed`, a whole number from 0 below 2**63, and `num_samples`, at most that of the file.
+        Every example is sampled with the masks of example 0, so an answer is a function of the
+        request, however a server batches it. The numbers are those of `predict` for one example.
 
         Args:
             path: Directory to write; folders that are missing above it are made.
-            num_samples: T >= 2 passes, fixed in the file.
-            seed: Whole number from 0 below 2**64, fixed in the file.
+            num_samples: T >= 2 passes, the most in the file. None is 50, or the product of
+                `splitting`.
+            seed: Whole number from 0 below 2**64, that of `serving_default`.
             force: Whether to replace a directory every file of which mcdrop wrote.
 
         Raises:
@@ -508,19 +516,19 @@ class MCDropout:
         """
         from mcdrop.engine import export
 
-        check_count("num_samples", num_samples, minimum=2)
-        _check_seed(seed)
-        if self._settings.nested:
+        if self._splitting == AUTO:
             raise DataError(
-                f"`splitting` is {self._splitting!r}, but an exported model draws all masks anew "
-                "in each pass. Export MCDropout(model) without `splitting`."
+                "`splitting` is 'auto', but an export has no data to choose by. Export what "
+                "`choose_splitting` returns."
             )
+        splitting = self._counts(num_samples, minimum=2)
+        _check_seed(seed)
         export.write(
             self._model,
             self._samplers[0],
             self._asked,
             path,
-            num_samples=num_samples,
+            splitting=splitting,
             seed=seed,
             force=force,
         )

@@ -1,12 +1,15 @@
 """A model exported for serving gives what `predict` gives."""
 
+import subprocess
+import sys
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 from keras import layers
 
-from mcdrop import DataError, MCDropout, register
+from mcdrop import DataError, MCDropout, ModelError, register
 
 
 def build(units=3, activation="softmax"):
@@ -103,3 +106,108 @@ def test_binary_and_regression_models_have_their_own_statistics(tmp_path, x):
     served = serve(tmp_path / "gaussian", x)
     parts = served["aleatoric_variance"] + served["epistemic_variance"]
     np.testing.assert_allclose(served["variance"], parts, rtol=1e-6)
+
+
+def two_stages():
+    keras.utils.set_random_seed(3)
+    return keras.Sequential(
+        [
+            keras.Input((6,), name="features"),
+            layers.Dropout(0.3),
+            layers.Dense(8, activation="relu"),
+            layers.Dropout(0.4),
+            layers.Dense(3, "softmax"),
+        ]
+    )
+
+
+def assert_as_predicted(found, mc, x, **settings):
+    """Every example has the numbers that `predict` gives it alone."""
+    for row in range(len(x)):
+        wanted = mc.predict(x[row : row + 1], **settings)
+        names = ("mean", "variance", "deterministic", "predictive_entropy", "expected_entropy")
+        for name in names:
+            np.testing.assert_allclose(
+                found[name][row], getattr(wanted, name)[0], atol=2e-6, err_msg=name
+            )
+
+
+def with_settings(path, x, seed, num_samples):
+    signature = tf.saved_model.load(str(path)).signatures["with_settings"]
+    given = {"seed": tf.constant(seed, tf.int64), "num_samples": tf.constant(num_samples)}
+    found = signature(features=tf.constant(x), **given)
+    return {name: value.numpy() for name, value in found.items()}
+
+
+@pytest.mark.parametrize("seed", [0, 7, 2**32 + 5, 2**63 - 1])
+def test_seed_and_passes_can_be_given(tmp_path, x, seed):
+    mc = MCDropout(build())
+    mc.export(tmp_path / "model", num_samples=40, seed=7)
+    for num_samples in (2, 17, 40):
+        found = with_settings(tmp_path / "model", x[:2], seed, num_samples)
+        assert_as_predicted(found, mc, x[:2], seed=seed, num_samples=num_samples)
+    if seed == 7:
+        np.testing.assert_array_equal(found["mean"], serve(tmp_path / "model", x[:2])["mean"])
+
+
+@pytest.mark.parametrize("splitting", [(5, 4), (20, 1), (2, 2)])
+def test_passes_that_share_their_early_masks(tmp_path, x, splitting):
+    mc = MCDropout(two_stages(), splitting=splitting)
+    mc.export(tmp_path / "model", seed=2)
+    assert_as_predicted(serve(tmp_path / "model", x), mc, x, seed=2)
+
+
+def test_fewer_passes_that_share_are_whole_draws(tmp_path, x):
+    MCDropout(two_stages(), splitting=(5, 4)).export(tmp_path / "model")
+    fewer = MCDropout(two_stages(), splitting=(3, 4))
+    assert_as_predicted(with_settings(tmp_path / "model", x, 2, 12), fewer, x, seed=2)
+    for wrong in (4, 11, 24):
+        with pytest.raises(tf.errors.InvalidArgumentError, match="8 to 20 and a multiple of 4"):
+            with_settings(tmp_path / "model", x, 2, wrong)
+
+
+@pytest.mark.parametrize(
+    ("balanced", "seed", "num_samples", "message"),
+    [
+        (False, 0, 1, "`num_samples` must be 2 to 10; it is"),
+        (False, 0, 11, "must be 2 to 10"),
+        (False, -1, 5, "`seed` is below 0"),
+        (True, 0, 5, "must be 10, as the masks are balanced"),
+    ],
+)
+def test_settings_that_cannot_be_met_are_refused(tmp_path, x, balanced, seed, num_samples, message):
+    MCDropout(build(), balanced=balanced).export(tmp_path / "model", num_samples=10)
+    with pytest.raises(tf.errors.InvalidArgumentError, match=message):
+        with_settings(tmp_path / "model", x, seed, num_samples)
+
+
+def test_balanced_passes_take_another_seed(tmp_path, x):
+    mc = MCDropout(build(), balanced=True)
+    mc.export(tmp_path / "model", num_samples=10)
+    found = with_settings(tmp_path / "model", x[:2], 4, 10)
+    assert_as_predicted(found, mc, x[:2], seed=4, num_samples=10)
+
+
+def test_a_process_without_mcdrop_gives_the_numbers_of_predict(tmp_path, x):
+    mc = MCDropout(two_stages(), splitting=(5, 4))
+    mc.export(tmp_path / "model")
+    np.save(tmp_path / "x.npy", x)
+    script = (
+        "import sys; sys.modules['mcdrop'] = sys.modules['keras'] = None\n"
+        "import numpy as np, tensorflow as tf\n"
+        "call = tf.saved_model.load('model').signatures['with_settings']\n"
+        "found = call(features=tf.constant(np.load('x.npy')), seed=tf.constant(9, tf.int64),\n"
+        "             num_samples=tf.constant(20))\n"
+        "np.savez('found.npz', **{name: value.numpy() for name, value in found.items()})\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True)
+    assert done.returncode == 0, done.stderr
+    with np.load(tmp_path / "found.npz") as found:
+        assert_as_predicted(dict(found), mc, x, seed=9)
+
+
+def test_an_input_with_the_name_of_a_setting_is_told(tmp_path):
+    inputs = keras.Input((6,), name="seed")
+    outputs = layers.Dense(3, "softmax")(layers.Dropout(0.5)(inputs))
+    with pytest.raises(ModelError, match="input of the model is called 'seed'"):
+        MCDropout(keras.Model(inputs, outputs)).export(tmp_path / "model")

@@ -14,14 +14,20 @@ from mcdrop.engine.describe import input_structure, model_errors
 from mcdrop.engine.masks import split_seed
 from mcdrop.engine.program import Program
 from mcdrop.engine.sampling import Sampler
+from mcdrop.engine.stages import Plan, plan
 from mcdrop.engine.tasks import Asked, OutputTask, resolve
 from mcdrop.errors import DataError, ModelError
 from mcdrop.files import Kind, claim
 from mcdrop.prediction import CLASS_TASKS
+from mcdrop.splitting import Splitting
 
 Tensor = Any
 
+WITH_SETTINGS, SEED, NUM_SAMPLES = "with_settings", "seed", "num_samples"
+"""The signature that takes settings, and their names."""
+
 _SLICE = 8
+_WORD = 2**32
 
 
 SAVED_MODEL = Kind("a SavedModel")
@@ -33,21 +39,24 @@ def write(
     asked: Asked,
     path: str | Path,
     *,
-    num_samples: int,
+    splitting: Splitting,
     seed: int,
     force: bool,
 ) -> None:
     """Writes the SavedModel; see `MCDropout.export`."""
     with claim(path, SAVED_MODEL, force=force) as output:
-        archive = _make_archive(model, sampler, asked, num_samples, seed)
+        archive = _make_archive(model, sampler, asked, splitting, seed)
         with output.draft() as draft:
             _write_out(archive, draft)
 
 
-def _make_archive(model: Any, sampler: Sampler, asked: Asked, num_samples: int, seed: int) -> Any:
+def _make_archive(
+    model: Any, sampler: Sampler, asked: Asked, splitting: Splitting, seed: int
+) -> Any:
     names, specs, structure = _signature(model)
     with model_errors("The model fails while it is traced"):
         program = sampler.portable_program(specs, structure)
+    drawn = plan(program, splitting)
     outputs = program.pack([0] * len(program.output_specs))
     tasks = resolve(model, asked, outputs)
     if len(tasks) != 1:
@@ -57,7 +66,15 @@ def _make_archive(model: Any, sampler: Sampler, asked: Asked, num_samples: int, 
         )
 
     def serve(*inputs: Tensor) -> dict[str, Tensor]:
-        return _statistics(program, tasks[0], inputs, num_samples, seed)
+        words = tf.constant(split_seed(seed), tf.uint32)
+        return _statistics(drawn, tasks[0], inputs, tf.constant(splitting[0]), words)
+
+    def serve_with_settings(*inputs: Tensor) -> dict[str, Tensor]:
+        *own, seed_given, num_samples = inputs
+        draws = _check_settings(drawn, seed_given, num_samples, balanced=sampler.settings.balanced)
+        with tf.control_dependencies([draws]):
+            words = tf.cast(tf.stack([seed_given % _WORD, seed_given // _WORD]), tf.uint32)
+            return _statistics(drawn, tasks[0], tuple(own), draws, words)
 
     archive = keras.export.ExportArchive()
     archive.track(model)
@@ -65,8 +82,30 @@ def _make_archive(model: Any, sampler: Sampler, asked: Asked, num_samples: int, 
         tf.TensorSpec(spec.shape, spec.dtype, name=name)
         for name, spec in zip(names, specs, strict=True)
     ]
+    taken = sorted({SEED, NUM_SAMPLES} & set(names))
+    if taken:
+        raise ModelError(f"An input of the model is called {taken[0]!r}, as a setting. Rename it.")
+    settings = [tf.TensorSpec([], tf.int64, SEED), tf.TensorSpec([], tf.int32, NUM_SAMPLES)]
     archive.add_endpoint("serve", serve, input_signature=signature)
+    archive.add_endpoint(
+        WITH_SETTINGS, serve_with_settings, input_signature=[*signature, *settings]
+    )
     return archive
+
+
+def _check_settings(drawn: Plan, seed: Tensor, num_samples: Tensor, *, balanced: bool) -> Tensor:
+    """Returns the draws of stage 1 for so many passes, after looking that they can be made."""
+    most, inner = drawn.splitting[0] * drawn.inner, drawn.inner
+    least = most if balanced else max(2, 2 * inner if inner > 1 else 2)
+    whole = f" and a multiple of {inner}" if inner > 1 else ""
+    expected = f"{most}, as the masks are balanced" if balanced else f"{least} to {most}{whole}"
+    fits = (num_samples >= least) & (num_samples <= most) & (num_samples % inner == 0)
+    checks = [
+        tf.debugging.Assert(seed >= 0, [f"`{SEED}` is below 0:", seed]),
+        tf.debugging.Assert(fits, [f"`{NUM_SAMPLES}` must be {expected}; it is", num_samples]),
+    ]
+    with tf.control_dependencies(checks):
+        return tf.identity(num_samples // inner)
 
 
 def _write_out(archive: Any, path: Path) -> None:
@@ -92,26 +131,23 @@ def _signature(model: Any) -> tuple[list[str], list[tf.TensorSpec], Any]:
 
 
 def _statistics(
-    program: Program, task: OutputTask, inputs: tuple[Tensor, ...], num_samples: int, seed: int
+    drawn: Plan, task: OutputTask, inputs: tuple[Tensor, ...], draws: Tensor, seed: Tensor
 ) -> dict[str, Tensor]:
-    """Returns the statistics of T passes of a batch, as TensorFlow operations."""
-    frontier, deterministic = program.begin(*inputs)
-    count = tf.shape(inputs[0])[0]
+    """Returns the statistics of the passes of a batch, as TensorFlow operations.
 
-    def run(numbers: Tensor) -> list[Tensor]:
-        words = tf.constant(split_seed(seed), tf.uint32)
-        examples = tf.zeros([count], tf.uint32)
-        outputs = program.run(
-            words, examples, tf.range(count), numbers, tf.constant(_SLICE), *frontier
-        )
-        return [output[:, :count] for output in outputs]
-
-    numbers = tf.cast(tf.range(num_samples), tf.uint32)
-    outputs = _one_by_one(run, numbers, program) if program.one_pass else run(numbers)
+    Args:
+        drawn: What is run, and how.
+        task: What the outputs mean.
+        inputs: The flat inputs.
+        draws: Draws of stage 1.
+        seed: The seed as two words.
+    """
+    frontier, deterministic = drawn.program.begin(*inputs)
+    outputs = _passes(drawn, list(frontier), tf.shape(inputs[0])[0], draws, seed)
     passes, variances = _read(task, outputs, batch_axes=2)
     reference, _ = _read(task, list(deterministic), batch_axes=1)
     mean = tf.reduce_mean(passes, axis=0)
-    spread = tf.reduce_sum(tf.square(passes - mean), axis=0) / (num_samples - 1)
+    spread = _variance(passes, drawn.levels)
     result = {"mean": mean, "variance": spread, "deterministic": reference}
     if variances is not None:
         aleatoric = tf.reduce_mean(variances, axis=0)
@@ -123,6 +159,43 @@ def _statistics(
         result["predictive_entropy"], result["expected_entropy"] = total, expected
         result["mutual_information"] = tf.maximum(total - expected, 0.0)
     return result
+
+
+def _passes(
+    drawn: Plan, frontier: list[Tensor], count: Tensor, draws: Tensor, seed: Tensor
+) -> list[Tensor]:
+    """Returns the flat outputs of all passes, shape (T, N, ...), with the masks of example 0."""
+    program, examples = drawn.program, tf.zeros([count], tf.uint32)
+    positions, width, held = tf.range(count), tf.constant(_SLICE), frontier
+    if len(drawn.levels) > 1:
+        counts = tf.concat([draws[None], tf.constant(drawn.levels[1:], tf.int32)], axis=0)
+        first = tf.constant(0, tf.uint32)
+        made = program.nested(
+            seed, examples, positions, first, counts, width, *held, starts=drawn.starts
+        )
+        return [output[:, :count] for output in made]
+
+    def run(numbers: Tensor) -> list[Tensor]:
+        outputs = program.run(seed, examples, positions, numbers, width, *held)
+        return [output[:, :count] for output in outputs]
+
+    numbers = tf.cast(tf.range(draws), tf.uint32)
+    return _one_by_one(run, numbers, program) if program.one_pass else run(numbers)
+
+
+def _variance(passes: Tensor, levels: Splitting) -> Tensor:
+    """Returns the unbiased variance of a pass, as `NestedMoments.variance` does in NumPy."""
+    shape = tf.shape(passes)
+    values = tf.reshape(passes, tf.concat([[-1], levels[1:], shape[1:]], axis=0))
+    total = tf.zeros(shape[1:], passes.dtype)
+    for level in range(len(levels) - 1, -1, -1):
+        center = tf.reduce_mean(values, axis=level, keepdims=True)
+        squares = tf.reduce_sum(tf.square(values - center), axis=level)
+        count = tf.cast(tf.shape(values)[level], passes.dtype)
+        square = tf.reduce_mean(squares, axis=list(range(level))) / (count - 1.0)
+        total += square * (1.0 - 1.0 / count if level else 1.0)
+        values = tf.squeeze(center, axis=level)
+    return total
 
 
 def _one_by_one(

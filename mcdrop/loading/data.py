@@ -200,7 +200,7 @@ def _open(source: str, options: DataOptions, expected: Mapping[str, InputSpec] |
         _check_keyless(source, options)
         named = load_named(source)
         return Data(source, {"x": ArrayRows(named.x)}, ArrayRows(named.y), named.class_names)
-    if path.is_dir():
+    if path.is_dir() and not is_table(path):
         _check_keyless(source, options)
         folder = open_folder(path, fill_images(options.images, expected))
         rows = None if folder.labels is None else ArrayRows(folder.labels)

@@ -9,16 +9,18 @@ from pathlib import Path
 from typing import Any
 
 from mcdrop.errors import DataError
-from mcdrop.files.archives import DAMAGES, describe
+from mcdrop.files.archives import DAMAGES, check_regular, describe
 from mcdrop.loading.columns import has_nulls
+
+PARQUET_SUFFIXES = (".parquet", ".pq")
 
 
 @dataclass(frozen=True, eq=False)
 class ParquetTable:
-    """A Parquet file.
+    """A Parquet file, or a folder of files that are the parts of one table.
 
     Attributes:
-        path: The file.
+        path: The file, or the folder of its parts.
         names: Names of the columns.
         num_rows: Number of examples.
         index_names: Columns that hold the index of a pandas table, which pandas hides.
@@ -32,6 +34,7 @@ class ParquetTable:
     readings: tuple[str, ...]
     _class_names: Mapping[str, tuple[str, ...]]
     _categorical: frozenset[str]
+    _files: tuple[tuple[Path, int], ...]
 
     def has_missing(self, columns: Sequence[str]) -> bool:
         """Returns whether a value of some columns is missing."""
@@ -56,40 +59,54 @@ class ParquetTable:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        try:
-            with pq.ParquetFile(self.path) as file:
-                groups = list(range(file.num_row_groups))
-                while groups and start >= file.metadata.row_group(groups[0]).num_rows:
-                    start -= file.metadata.row_group(groups.pop(0)).num_rows
-                for batch in file.iter_batches(size, row_groups=groups, columns=list(columns)):
-                    if start < batch.num_rows:
-                        yield batch.slice(start)
-                    start = max(0, start - batch.num_rows)
-        except (pa.ArrowException, *DAMAGES) as problem:
-            raise _unreadable(self.path, problem) from None
+        for file_path, num_rows in self._files:
+            if start >= num_rows:
+                start -= num_rows
+                continue
+            try:
+                with pq.ParquetFile(file_path) as file:
+                    yield from _read_from(file, columns, size, start)
+            except (pa.ArrowException, *DAMAGES) as problem:
+                raise _unreadable(file_path, problem) from None
+            start = 0
+
+
+def _read_from(file: Any, columns: Sequence[str], size: int, start: int) -> Iterator[Any]:
+    """Yields the batches of a file from a row on, passing over whole row groups."""
+    groups = list(range(file.num_row_groups))
+    while start >= file.metadata.row_group(groups[0]).num_rows:
+        start -= file.metadata.row_group(groups.pop(0)).num_rows
+    for batch in file.iter_batches(size, row_groups=groups, columns=list(columns)):
+        if start < batch.num_rows:
+            yield batch.slice(start)
+        start = max(0, start - batch.num_rows)
+
+
+def parquet_files(folder: Path) -> list[Path]:
+    """Returns the Parquet files in a folder by name, without hidden ones, parts of one table."""
+    found = (path for path in folder.iterdir() if path.suffix.lower() in PARQUET_SUFFIXES)
+    return sorted(path for path in found if path.name[0] not in "._")
 
 
 def open_parquet(path: Path) -> ParquetTable:
-    """Returns a Parquet table after reading its footer.
+    """Returns a Parquet table, or the table whose parts are in a folder, after reading footers.
 
     Raises:
-        DataError: The file is damaged, or of another format.
+        DataError: A file is damaged or of another format, or parts have different columns.
     """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        with pq.ParquetFile(path) as file:
-            names, metadata = file.schema_arrow.names, file.schema_arrow.metadata or {}
-            num_rows = file.metadata.num_rows
-    except (pa.ArrowException, *DAMAGES) as problem:
-        raise _unreadable(path, problem) from None
+    paths = parquet_files(path) if path.is_dir() else [path]
+    (schema, first), *others = map(_read_footer, paths)
+    files = [(paths[0], first)]
+    for part, (own, num_rows) in zip(paths[1:], others, strict=True):
+        _check_alike(path, paths[0], schema, part, own)
+        files.append((part, num_rows))
+    names, metadata = schema.names, schema.metadata or {}
     pandas = _load_json(metadata, b"pandas")
     index, columns = (_items(pandas.get(key)) for key in ("index_columns", "columns"))
     return ParquetTable(
         path,
         tuple(names),
-        num_rows,
+        sum(num_rows for _, num_rows in files),
         tuple(name for name in index if isinstance(name, str) and name in names),
         (),
         _read_class_names(_load_json(metadata, b"huggingface")),
@@ -98,6 +115,37 @@ def open_parquet(path: Path) -> ParquetTable:
             for column in columns
             if isinstance(column, dict) and column.get("pandas_type") == "categorical"
         ),
+        tuple(files),
+    )
+
+
+def _read_footer(path: Path) -> tuple[Any, int]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    check_regular(path, DataError)
+    try:
+        with pq.ParquetFile(path) as file:
+            return file.schema_arrow, file.metadata.num_rows
+    except (pa.ArrowException, *DAMAGES) as problem:
+        raise _unreadable(path, problem) from None
+
+
+def _check_alike(folder: Path, first: Path, schema: Any, part: Path, own: Any) -> None:
+    if own.equals(schema):
+        return
+    types = ({field.name: str(field.type) for field in each} for each in (schema, own))
+    before, found = types
+    differing = [name for name in (*before, *found) if before.get(name) != found.get(name)]
+    what = (
+        f"column {differing[0]!r} is {found.get(differing[0], 'absent')}, not "
+        f"{before.get(differing[0], 'absent')}"
+        if differing
+        else "the columns are in another order"
+    )
+    raise DataError(
+        f"The Parquet files of {folder} are no parts of one table: in {part.name} {what}, as in "
+        f"{first.name}. Write them with one schema."
     )
 
 

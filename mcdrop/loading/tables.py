@@ -25,10 +25,9 @@ from mcdrop.loading.columns import (
 )
 from mcdrop.loading.expected import InputSpec, fill_images
 from mcdrop.loading.options import DataOptions, ImageOptions
-from mcdrop.loading.parquet import open_parquet
+from mcdrop.loading.parquet import PARQUET_SUFFIXES, open_parquet, parquet_files
 
 LABEL_COLUMNS = ("y", "label", "labels", "target", "class")
-PARQUET_SUFFIXES = (".parquet", ".pq")
 COMPRESSED = (".gz", ".bz2")
 
 _UNNAMED = re.compile(r"Unnamed: \d+(\.\d+)*")
@@ -119,7 +118,9 @@ class OpenedTable:
 
 
 def is_table(path: Path) -> bool:
-    """Returns whether the name of a file is that of a table."""
+    """Returns whether the name of a file is that of a table, or a folder holds Parquet files."""
+    if path.is_dir():
+        return bool(parquet_files(path))
     return _kind(path) in (*PARQUET_SUFFIXES, *delimited.SUFFIXES)
 
 
@@ -144,7 +145,6 @@ def open_table(
         DataError: The file is damaged, a named column is missing, or a column holds
             something other than numbers, text or images.
     """
-    check_regular(path, DataError)
     table = _open_file(path, options)
     check_unique(path, table.names)
     if table.num_rows == 0:
@@ -172,8 +172,9 @@ def open_table(
 
 
 def _open_file(path: Path, options: DataOptions) -> TableFile:
-    if _kind(path) in PARQUET_SUFFIXES:
+    if path.is_dir() or _kind(path) in PARQUET_SUFFIXES:
         return open_parquet(path)
+    check_regular(path, DataError)
     return delimited.open_delimited(path, options.text, present=options.class_names or ())
 
 

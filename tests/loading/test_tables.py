@@ -324,3 +324,56 @@ def test_categories_that_are_numbers_are_these_numbers(tmp_path):
 def test_numbers_written_as_text_are_told(write):
     with pytest.raises(DataError, match=r"column 'b' of .* holds numbers written as text"):
         open_data(write(a=[1.0, 2.0], b=["1", "2"], label=[0, 1]))
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A table, and a folder of its parts with what writers leave beside them."""
+    table = pd.DataFrame(np.random.default_rng(0).normal(size=(23, 3)), columns=list("abc"))
+    table["label"] = np.arange(23) % 3
+    folder = tmp_path / "parts"
+    folder.mkdir()
+    for number, start in enumerate((0, 4, 5, 17)):
+        stop = (4, 5, 17, 23)[number]
+        part = table.iloc[start:stop].reset_index(drop=True)
+        part.to_parquet(folder / f"part-{number}.parquet", row_group_size=3)
+    (folder / "_SUCCESS").touch()
+    (folder / ".part-0.parquet").touch()
+    (folder / "_metadata.parquet").touch()
+    (folder / "parts.jsonl").write_text("{}")
+    return table, folder
+
+
+def test_a_folder_of_parquet_files_is_one_table(folder):
+    table, parts = folder
+    data = open_data(str(parts))
+    assert len(data) == 23
+    assert data.columns == ("a", "b", "c")
+    np.testing.assert_array_equal(data.x(), table[["a", "b", "c"]])
+    np.testing.assert_array_equal(data.y(), table["label"])
+    for start in (0, 3, 4, 5, 6, 16, 17, 22):
+        found = np.concatenate(list(data.blocks(4, start)))
+        np.testing.assert_array_equal(found, data.x()[start:])
+    assert list(data.blocks(4, 23)) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda t: t.astype({"b": "float32"}), "in part-2.parquet column 'b' is float, not double"),
+        (lambda t: t.drop(columns="c"), "column 'c' is absent, not double"),
+        (lambda t: t.assign(d=1), "column 'd' is int64, not absent"),
+        (lambda t: t[["b", "a", "c", "label"]], "the columns are in another order"),
+    ],
+)
+def test_parts_of_different_tables_are_refused(folder, change, message):
+    table, parts = folder
+    change(table.iloc[:5]).to_parquet(parts / "part-2.parquet")
+    with pytest.raises(DataError, match=message):
+        open_data(str(parts))
+
+
+def test_a_damaged_part_is_named(folder):
+    (folder[1] / "part-1.parquet").write_bytes(b"PAR1 no")
+    with pytest.raises(DataError, match=r"part-1\.parquet cannot be read as a Parquet table"):
+        open_data(str(folder[1]))
