@@ -95,7 +95,9 @@ class PartsFolder:
             DataError: It is not, as where a worker wrote to a folder of its own.
         """
         path = self.path / part.part
-        if not path.is_file() or manifest.describe_file(path) != part.checksum:
+        # Its size is enough here: whoever wrote it took its checksum, and reading all parts once
+        # more would be the work of one machine.
+        if not path.is_file() or path.stat().st_size != part.bytes:
             raise DataError(
                 f"{path} is not what a worker wrote there. The folder must be one that all "
                 "machines share, under the same path."
