@@ -187,13 +187,11 @@ def test_counts_that_do_not_fit_are_refused(model, x, splitting, said):
     assert said in str(raised.value)
 
 
-def test_a_number_of_passes_that_disagrees_is_refused(model, x, tmp_path):
+def test_a_number_of_passes_that_disagrees_is_refused(model, x):
     mc = split(model, (3, 5), task="regression")
     assert mc.predict(x, num_samples=15).num_samples == 15
     with pytest.raises(DataError, match=r"`num_samples` is 50, but `splitting` \(3, 5\) makes 15"):
         mc.sample(x, num_samples=50)
-    with pytest.raises(DataError, match="Export MCDropout"):
-        mc.export(tmp_path / "exported")
 
 
 def segmentation_model():
