@@ -107,32 +107,33 @@ def _write(
 ) -> int:
     """Goes through the data part by part; returns the number of parts."""
     options, count = predicting.options, len(predicting)
-    jobs = [
+    starts = range(0, count, size)
+    jobs = (
         Job(number, start, min(start + size, count), parts.find(number))
-        for number, start in enumerate(range(0, count, size))
-    ]
+        for number, start in enumerate(starts)
+    )
     try:
         if options.engine == "ray":
             from mcdrop.cli import predict_ray
 
-            _collect(predict_ray.run(jobs, parts.path, options), parts, count, progress)
+            _collect(predict_ray.run(list(jobs), parts.path, predicting), parts, count, progress)
         else:
             blocks = Blocks(predicting.blocks())
             for job in jobs:
                 part = do_job(job, parts.path, predicting, blocks, progress)
                 if part is not None:
                     parts.vouch(part)
-        if parts.num_finished != len(jobs):
+        if parts.num_finished != len(starts):
             raise DataError(
                 f"{options.data} has {count} examples, fewer than the parts in {parts.path}. "
                 "Resume with the same data, or name another folder."
             )
     except KeyboardInterrupt as stopped:
         stopped.add_note(
-            f"{parts.num_finished} of {len(jobs)} parts are finished; go on with --resume"
+            f"{parts.num_finished} of {len(starts)} parts are finished; go on with --resume"
         )
         raise
-    return len(jobs)
+    return len(starts)
 
 
 def _collect(

@@ -20,14 +20,17 @@ from mcdrop.errors import DataError, McdropError
 from mcdrop.recalibrate import calibrations
 
 
-def run(jobs: Sequence[Job], folder: Path, options: Namespace) -> Iterator[tuple[Job, Part | None]]:
+def run(
+    jobs: Sequence[Job], folder: Path, predicting: Predicting
+) -> Iterator[tuple[Job, Part | None]]:
     """Yields the jobs as they are done, in any order, with the part that was made.
 
     Raises:
         DataError: What a worker found wrong, or Ray cannot be had.
     """
+    options = predicting.options
     rows = [json.dumps(asdict(job)) for job in jobs]
-    arguments = (_absolute(options), folder.resolve())
+    arguments = (_for_workers(predicting), folder.resolve())
     for text in cluster.run(
         PartWorker, arguments, rows, workers=options.workers, address=options.address
     ):
@@ -70,9 +73,11 @@ class PartWorker:
         return self._predicting
 
 
-def _absolute(options: Namespace) -> Namespace:
-    """Returns the options with paths that do not depend on the folder a worker runs in."""
-    found = Namespace(**vars(options))
+def _for_workers(predicting: Predicting) -> Namespace:
+    """Returns the options, with paths that do not depend on the folder that a worker runs in."""
+    found = Namespace(**vars(predicting.options))
+    # The choice of --splitting auto is made once: roundings differ between machines.
+    found.splitting = predicting.mc.splitting
     for name in ("model", "labels", "calibration"):
         path = getattr(found, name)
         setattr(found, name, None if path is None else path.resolve())
