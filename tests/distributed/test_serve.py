@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import sys
 import urllib.error
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
@@ -43,7 +44,7 @@ def mc(tmp_path_factory):
     path = tmp_path_factory.mktemp("models") / "m.keras"
     model.save(path)
     spec = importlib.util.spec_from_file_location("ray_serve", EXAMPLE)
-    example = importlib.util.module_from_spec(spec)
+    example = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(example)
     ray.cloudpickle.register_pickle_by_value(example)
     ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, ignore_reinit_error=True)

@@ -1,5 +1,8 @@
 """The predictor on a real local Spark."""
 
+import os
+import sys
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -17,6 +20,7 @@ pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.timeout(900)]
 def session():
     from pyspark.sql import SparkSession
 
+    os.environ["PYSPARK_PYTHON"] = sys.executable
     builder = SparkSession.builder.master("local[2]").config("spark.ui.enabled", "false")
     session = builder.config("spark.sql.shuffle.partitions", "3").getOrCreate()
     yield session
