@@ -42,6 +42,7 @@ class RegressionData:
         precisions: Precisions of the noise to choose from, in the unit of 1 / y squared.
         hidden: Units of the hidden layer.
         published: Test scores of others by name, one number a split; empty where there are none.
+        published_epochs: How long theirs were trained; None where that is not known.
     """
 
     name: str
@@ -52,6 +53,7 @@ class RegressionData:
     precisions: Sequence[float]
     hidden: int
     published: dict[str, FloatArray] = field(default_factory=dict)
+    published_epochs: int | None = None
 
 
 def load(source: str) -> list[RegressionData]:
@@ -94,6 +96,9 @@ def _read(folder: Path) -> RegressionData:
             "is not among the features."
         )
     splits = [_split(place, number, len(table)) for number in range(_count_splits(place))]
+    published, multiplier = _published(folder / "results", len(splits))
+    lengths = place / "n_epochs.txt"
+    known = published and lengths.is_file()
     return RegressionData(
         folder.resolve().name,
         table[:, features],
@@ -102,7 +107,8 @@ def _read(folder: Path) -> RegressionData:
         _grid(place / "dropout_rates.txt", below=1.0),
         _grid(place / "tau_values.txt", below=np.inf),
         int(_grid(place / "n_hidden.txt", below=np.inf)[0]),
-        _published(folder / "results", len(splits)),
+        published,
+        int(multiplier * _grid(lengths, below=np.inf)[0]) if known else None,
     )
 
 
@@ -162,9 +168,10 @@ def _numbers(path: Path, *, ndim: Literal[1, 2]) -> FloatArray:
     return np.asarray(values)
 
 
-def _published(folder: Path, num_splits: int) -> dict[str, FloatArray]:
-    """Returns the scores that others left, of their longest training with one hidden layer."""
+def _published(folder: Path, num_splits: int) -> tuple[dict[str, FloatArray], int]:
+    """Returns the scores that others left of their longest training, and its multiple of epochs."""
     found = {}
+    multiplier = 0
     for score, stem in _SCORE_FILES.items():
         by_length = {
             int(match[1]): path
@@ -172,13 +179,14 @@ def _published(folder: Path, num_splits: int) -> dict[str, FloatArray]:
             if (match := re.fullmatch(rf"{stem}_(\d+)_xepochs_1_hidden_layers", path.stem))
         }
         if not by_length:
-            return {}
-        path = by_length[max(by_length)]
+            return {}, 0
+        multiplier = max(by_length)
+        path = by_length[multiplier]
         values = _numbers(path, ndim=1)
         if values.size != num_splits:
             raise DataError(f"{path} has {values.size} numbers for {num_splits} splits.")
         found[score] = values
-    return found
+    return found, multiplier
 
 
 def _diabetes() -> RegressionData:

@@ -9,20 +9,22 @@ rows, and the network that was trained on the rest is tested, without another tr
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import product
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from mcdrop import metrics
 from mcdrop.errors import DataError
 from mcdrop.predictor import MCDropout
 from mcdrop.study import regression_data, stacked
+from mcdrop.study.answers import answer
 from mcdrop.study.catalog import STUDIES
-from mcdrop.study.plan import Found, Job, Plan, Request, Row, Score, Tick, beside
+from mcdrop.study.plan import Found, Job, Plan, Request, Row, Score, Tick, beside, group_of
 from mcdrop.study.regression_data import RegressionData
 from mcdrop.study.runs import fingerprint
 
@@ -60,7 +62,7 @@ def plan(request: Request) -> Plan:
         settings |= own
         references |= beside(own, PUBLISHED if table.published else MONTE_CARLO)
         jobs += _jobs(table, tuple(own), request)
-    return Plan(
+    study = Plan(
         name="uci",
         question=STUDIES["uci"],
         settings=settings,
@@ -76,6 +78,28 @@ def plan(request: Request) -> Plan:
         scores=SCORES,
         spoken=tuple(SCORES),
     )
+    return replace(study, answers=partial(_answers, study, tables, request.epochs))
+
+
+def _answers(
+    plan: Plan,
+    tables: Sequence[RegressionData],
+    epochs: int,
+    runs: pd.DataFrame,
+    summary: pd.DataFrame,
+) -> list[str]:
+    """Returns a sentence a setting; those of a table end with how long others trained on it."""
+    endings = {
+        table.name: f" These networks were trained for {epochs} epochs, the published ones for "
+        f"{table.published_epochs}."
+        for table in tables
+        if table.published_epochs not in (None, epochs)
+    }
+    others = [name for name, base in plan.references.items() if name not in (base, plan.headline)]
+    return [
+        answer(plan, summary, name) + endings.get(group_of(name), "")
+        for name in (plan.headline, *others)
+    ]
 
 
 def _count(table: RegressionData, request: Request) -> int:

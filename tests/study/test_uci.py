@@ -42,6 +42,7 @@ def make_folder(tmp_path):
     write(data / "dropout_rates.txt", [0.01, 0.1])
     write(data / "tau_values.txt", [1.0, 4.0])
     write(data / "n_hidden.txt", [6])
+    write(data / "n_epochs.txt", [40])
     for split in range(NUM_SPLITS):
         order = generator.permutation(NUM_ROWS)
         cut = NUM_ROWS - (6 if split < 2 else 5)  # sizes differ by one, as those of folds do
@@ -179,3 +180,11 @@ def test_equal_targets_are_nothing_to_learn(folder):
 def test_sizes_are_those_of_the_splits(folder):
     with pytest.raises(DataError, match="--train-size"):
         uci.plan(request(folder, train_size=10))
+
+
+@pytest.mark.parametrize(("epochs", "told"), [(20, True), (4000, False)])
+def test_another_length_of_training_is_told(folder, result, epochs, told):
+    plan = uci.plan(request(folder, epochs=epochs))
+    sentences = plan.answers(result.runs, result.summary())
+    ending = f"trained for {epochs} epochs, the published ones for 4000."
+    assert [sentence.endswith(ending) for sentence in sentences] == [told] * 3
