@@ -17,6 +17,7 @@ FACTS = {
     "Calibration error": "expected_calibration_error",
     "Root mean squared error": "root_mean_squared_error",
     "Error detection AUROC": "error_detection_auroc",
+    "Targets inside 95% intervals": "interval_coverage",
 }
 CLASS_FIELDS = {
     "recall": "recall",
