@@ -59,6 +59,8 @@ def check_fields(label: str, task: Any, arrays: Mapping[str, Array]) -> None:
     if task == "classification":
         for name in _SUMMING_TO_1:
             _check_sums(label, name, arrays[name])
+    if "aleatoric_variance" in arrays:
+        _check_parts(label, arrays)
 
 
 def _check_shapes(label: str, task: str, arrays: Mapping[str, Array]) -> None:
@@ -149,6 +151,19 @@ def _check_range(label: str, name: str, array: Array, least: float, most: float)
         f"{array[index]:.4g} at index {index}; expected {expected}. Look at the inputs and the "
         "model's outputs there, and sample anew."
     )
+
+
+def _check_parts(label: str, arrays: Mapping[str, Array]) -> None:
+    """Raises DataError where the total variance is not the sum of its parts."""
+    total = arrays["aleatoric_variance"] + arrays["epistemic_variance"]
+    off = ~np.isclose(arrays["variance"], total, rtol=SUM_TOLERANCE, atol=0.0)
+    if off.any():
+        index = tuple(int(i) for i in np.argwhere(off)[0])
+        raise DataError(
+            f"`{label}.variance` is not the sum of `aleatoric_variance` and `epistemic_variance`, "
+            f"first at index {index}: {arrays['variance'][index]:.4g} beside {total[index]:.4g}. "
+            "Leave both parts out where the total alone is known."
+        )
 
 
 def _check_sums(label: str, name: str, array: Array) -> None:

@@ -523,3 +523,11 @@ def test_the_distribution_without_passes_is_normal(probability, task):
     distribution = prediction.distribution()
     assert isinstance(distribution, probability.distributions.Normal)
     np.testing.assert_allclose(distribution.quantile(0.9), prediction.quantile(0.9))
+
+
+def test_a_total_variance_that_is_not_the_sum_of_its_parts_is_refused(tmp_path):
+    path = tmp_path / "p.npz"
+    prediction = draw_prediction("gaussian")
+    replace(prediction, variance=2 * prediction.variance).save(path)
+    with pytest.raises(DataError, match=r"variance` is not the sum of .* first at index \(0,\)"):
+        Prediction.load(path)

@@ -8,6 +8,7 @@ import pandas as pd
 
 import mcdrop
 from benchmarks.coverage import classes, dense, detection, regression, seeds, truth
+from benchmarks.coverage.tally import DIFFERENCE
 from mcdrop.evaluation.class_scores import Passes, class_scores
 from mcdrop.evaluation.comparing import compare_measures
 from mcdrop.evaluation.detection import DATA_MEASURES, which_data
@@ -61,7 +62,6 @@ REGRESSION_METRICS = (
 )
 DENSE_POPULATION = 4000
 REGRESSION_POPULATION = 100_000
-DIFFERENCE = "difference of "
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,9 @@ COLUMNS = (
     "given",
     "replicas",
 )
+DIFFERENCE = "difference of "
+"""What the name of a score begins with where the interval is of the difference of two models."""
+
 FEWEST = 20
 """Intervals of a world that make a coverage of it."""
 
@@ -69,20 +72,46 @@ def is_short(row, goal=0.93):
 
 
 def to_markdown(rows, kind):
-    """Returns a table: scores down, expected numbers across, one for each number of examples."""
+    """Returns tables: scores down, numbers across, of the few or, where those are one, of all.
+
+    A cell is the coverage of the score and, behind a slash, of its difference; of the scores of
+    single classes it is that of the class that is covered least.
+    """
     mine = [row for row in rows if row[0] == kind]
-    parts = []
-    for examples in dict.fromkeys(row[2] for row in mine):
-        cells = {(row[1], row[3]): row[4] for row in mine if row[2] == examples}
-        expected = sorted({at for _, at in cells})
-        lines = [
-            f"n = {examples}",
-            "",
-            "| score | " + " | ".join(f"{at:g}" for at in expected) + " |",
-            "| --- |" + " ---: |" * len(expected),
-        ]
-        for score in dict.fromkeys(name for name, _ in cells):
-            shown = [cells.get((score, at), "") for at in expected]
-            lines.append(f"| {score} | " + " | ".join(found or "-" for found in shown) + " |")
-        parts.append("\n".join(lines))
-    return "\n\n".join(parts)
+    if len({row[3] for row in mine}) == 1:
+        return _table("examples", _cells((row[1], row[2], row[4]) for row in mine))
+    return "\n\n".join(
+        f"n = {examples}\n\n"
+        + _table("expected", _cells((r[1], r[3], r[4]) for r in mine if r[2] == examples))
+        for examples in dict.fromkeys(row[2] for row in mine)
+    )
+
+
+def _table(title, cells):
+    numbers = sorted({at for _, at in cells})
+    lines = [
+        f"| {title} | " + " | ".join(f"{at:g}" for at in numbers) + " |",
+        "| --- |" + " ---: |" * len(numbers),
+    ]
+    for score in dict.fromkeys(name for name, _ in cells):
+        shown = [_shown(cells.get((score, at), {})) for at in numbers]
+        lines.append(f"| {score} | " + " | ".join(shown) + " |")
+    return "\n".join(lines)
+
+
+def _cells(rows):
+    """Returns by score and number the least coverage of the score and of its difference."""
+    cells = defaultdict(dict)
+    for score, number, coverage in rows:
+        name, is_of_class, _ = score.partition(" of class ")
+        part = name.removeprefix(DIFFERENCE)
+        cell = cells[f"{part} of a class" if is_of_class else part, number]
+        if coverage:
+            key = part != name
+            cell[key] = min(float(coverage), cell.get(key, 1.0))
+    return cells
+
+
+def _shown(cell):
+    values = [f"{cell[key]:.2f}".removeprefix("0") if key in cell else "-" for key in (False, True)]
+    return "-" if values == ["-", "-"] else " / ".join(values)

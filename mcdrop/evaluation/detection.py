@@ -174,22 +174,33 @@ def data_detection(evaluation: Evaluation, other: Prediction) -> DataDetection:
         scores[u.key] = first, second
         sources[u.key] = _of_both(pair, read, (first, second))
     plain = next((key for key in sources if key.startswith(DETERMINISTIC)), next(iter(sources)))
-    settings: dict[str, Any] = {
-        "level": level,
-        "num_resamples": evaluation.num_resamples,
-        "seed": evaluation.seed,
-    }
+    settings = _settings(evaluation)
     metrics, *_ = compare_measures(sources, DATA_MEASURES, reference=plain, **settings)
     confidences: dict[str, tuple[Estimate, Estimate]] = {}
     if known.task in CLASS_TASKS:
-        found = [
-            compare_measures(side, (MEAN_CONFIDENCE,), reference=DETERMINISTIC, **settings)[0][
-                0
-            ].estimates
-            for side in sides
-        ]
-        confidences = {side: (found[0][side], found[1][side]) for side in sides[0]}
+        here, there = mean_confidences(evaluation), _confidences(sides[1], settings)
+        confidences = {side: (here[side], there[side]) for side in here}
     return DataDetection(scores, tuple(_in_words_of_data(each) for each in metrics), confidences)
+
+
+def mean_confidences(evaluation: Evaluation) -> dict[str, Estimate]:
+    """Returns the mean confidence of a classifier by side, "monte_carlo" and "deterministic"."""
+    prediction, level = evaluation.prediction, evaluation.confidence_level
+    targets = _targets(prediction, level, evaluation.y_true)
+    return _confidences(_sides(prediction, targets), _settings(evaluation))
+
+
+def _confidences(sides: Mapping[str, Source], settings: Mapping[str, Any]) -> dict[str, Estimate]:
+    found, *_ = compare_measures(sides, (MEAN_CONFIDENCE,), reference=DETERMINISTIC, **settings)
+    return dict(found[0].estimates)
+
+
+def _settings(evaluation: Evaluation) -> dict[str, Any]:
+    return {
+        "level": evaluation.confidence_level,
+        "num_resamples": evaluation.num_resamples,
+        "seed": evaluation.seed,
+    }
 
 
 def check_same_model(known: Prediction, other: Prediction) -> None:

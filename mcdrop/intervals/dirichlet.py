@@ -1,10 +1,10 @@
-"""Quantiles of a ratio of sums whose terms have gamma weights, without drawing any.
+"""Quantiles of a ratio of sums whose terms have exponential weights, without drawing any.
 
 The Bayesian bootstrap draws sum g_i x_i / sum g_i m_i with g_i from Exp(1). Its value is at
-most t just where sum g_i (x_i - t m_i) <= 0, a linear form of gamma variables whose
-cumulant generating function is known: K(u) = -sum a_i log(1 - u c_i), c_i = x_i - t m_i, a_i
-the shape of g_i. The saddlepoint approximation of Lugannani and Rice then gives the chance
-to about three digits, in the tails too, and gives the same digits each time.
+most t just where sum g_i (x_i - t m_i) <= 0, a linear form of exponential variables whose
+cumulant generating function is known: K(u) = -sum log(1 - u c_i), c_i = x_i - t m_i. The
+saddlepoint approximation of Lugannani and Rice then gives the chance to about three digits, in
+the tails too, and gives the same digits each time.
 """
 
 from __future__ import annotations
@@ -25,13 +25,12 @@ MOST_STEPS = 200
 """Steps after which the bracket is as narrow as rounding allows."""
 
 
-def ratio_quantile(parts: Array, wholes: Array, shapes: Array, probability: float) -> float:
-    """Returns the quantile of sum g_i parts_i / sum g_i wholes_i, g_i from Gamma(shapes_i).
+def ratio_quantile(parts: Array, wholes: Array, probability: float) -> float:
+    """Returns the quantile of sum g_i parts_i / sum g_i wholes_i, g_i from Exp(1).
 
     Args:
         parts: Shape (n,).
         wholes: At least 0 and somewhere above, shape (n,); ones for a mean.
-        shapes: Shapes of the gamma weights, above 0, shape (n,).
         probability: Within (0, 1).
 
     References:
@@ -41,7 +40,7 @@ def ratio_quantile(parts: Array, wholes: Array, shapes: Array, probability: floa
     Example:
         >>> parts, ones = np.array([0.0, 0.0, 1.0]), np.ones(3)
         >>> exact = special.betaincinv(1, 2, 0.975)
-        >>> round(float(exact), 3), round(ratio_quantile(parts, ones, ones, 0.975), 3)
+        >>> round(float(exact), 3), round(ratio_quantile(parts, ones, 0.975), 3)
         (0.842, 0.844)
     """
     counted = wholes > 0
@@ -51,24 +50,24 @@ def ratio_quantile(parts: Array, wholes: Array, shapes: Array, probability: floa
         return low
 
     def excess(ratio: float) -> float:
-        return chance_below_zero(parts - ratio * wholes, shapes) - probability
+        return chance_below_zero(parts - ratio * wholes) - probability
 
     return float(optimize.brentq(excess, low, high, xtol=1e-12 * (high - low), rtol=1e-10))
 
 
-def chance_below_zero(terms: Array, shapes: Array) -> float:
-    """Returns P(sum g_i terms_i <= 0), g_i from Gamma(shapes_i)."""
+def chance_below_zero(terms: Array) -> float:
+    """Returns P(sum g_i terms_i <= 0), g_i from Exp(1)."""
     lowest, highest = terms.min(), terms.max()
     if highest <= 0 or lowest >= 0:
         return float(highest <= 0)
     terms = terms / max(highest, -lowest)
-    saddle = _saddlepoint(terms, shapes)
+    saddle = _saddlepoint(terms)
     shrunk = 1.0 - saddle * terms
-    spread = np.sqrt((shapes * np.square(terms / shrunk)).sum())
+    spread = np.sqrt(np.square(terms / shrunk).sum())
     if abs(saddle) * spread < CENTRAL:
-        skew = 2.0 * (shapes * terms**3).sum() / spread**3
+        skew = 2.0 * (terms**3).sum() / spread**3
         return float(0.5 + skew / (6.0 * np.sqrt(2.0 * np.pi)))
-    cumulant = -(shapes * np.log(shrunk)).sum()
+    cumulant = -np.log(shrunk).sum()
     root = np.sign(saddle) * np.sqrt(max(-2.0 * cumulant, 0.0))
     # At 0 the exponent of the tilt vanishes, so that -K(u) alone is the rate.
     density = np.exp(-0.5 * root**2) / np.sqrt(2.0 * np.pi)
@@ -76,8 +75,8 @@ def chance_below_zero(terms: Array, shapes: Array) -> float:
     return float(min(max(chance, 0.0), 1.0))
 
 
-def _saddlepoint(terms: Array, shapes: Array) -> float:
-    """Returns the root u of K'(u) = sum a_i c_i / (1 - u c_i), within (1/min c, 1/max c).
+def _saddlepoint(terms: Array) -> float:
+    """Returns the root u of K'(u) = sum c_i / (1 - u c_i), within (1/min c, 1/max c).
 
     Newton's steps, halved back into the bracket where the pole at either end throws them out.
     """
@@ -85,7 +84,7 @@ def _saddlepoint(terms: Array, shapes: Array) -> float:
     root = 0.0
     for _ in range(MOST_STEPS):
         tilted = terms / (1.0 - root * terms)
-        slope, curvature = float(shapes @ tilted), float(shapes @ np.square(tilted))
+        slope, curvature = float(tilted.sum()), float(tilted @ tilted)
         low, high = (root, high) if slope < 0 else (low, root)
         step = -slope / curvature
         if abs(slope) <= TOLERANCE * np.sqrt(curvature):

@@ -1,9 +1,9 @@
 """Intervals of means and of ratios of sums, by the Bayesian bootstrap with atoms.
 
-An atom is one more value, of the weight of one example or half of one, at an end of what
-another example could have shown. With the bounds of the loss as atoms the interval is
-Gaffke's; of a share it is the one of Clopper and Pearson. Without, resampling a few losses
-never shows the rare large one, and the interval collapses.
+An atom is one more value, of the weight of one example, at an end of what another example
+could have shown. With the bounds of the loss as atoms the interval is Gaffke's; of a share it
+is the one of Clopper and Pearson. Without, resampling a few losses never shows the rare large
+one, and the interval collapses.
 
 Clusters (images of many pixels, examples of several labels) give sums and sizes: the mean
 over all units is then a ratio of sums, and whole clusters are weighed.
@@ -67,7 +67,6 @@ def mean_with_atoms(
     level: float = 0.95,
     *,
     sizes: Array | None = None,
-    weight: float = 1.0,
 ) -> Interval:
     """Returns the interval of a mean, or of a ratio of sums over clusters.
 
@@ -81,7 +80,6 @@ def mean_with_atoms(
         level: Confidence level, within (0, 1).
         sizes: Units of each cluster, shape (n,); None for one unit each. An atom is a
             cluster as large as the geometric mean of the mean and the largest size.
-        weight: Shape of the atom's gamma weight; an example's is 1.
 
     Returns:
         The interval, within the hull of values and atoms.
@@ -104,9 +102,8 @@ def mean_with_atoms(
         return absent("nothing to count")
     # What is large counts most, and the next cluster may be larger than the mean of those seen.
     size = float(np.sqrt(wholes.mean() * wholes.max()))
-    shapes = np.append(np.ones(sums.size), weight)
     low, high = (
-        ratio_quantile(np.append(sums, atom * size), np.append(wholes, size), shapes, chance)
+        ratio_quantile(np.append(sums, atom * size), np.append(wholes, size), chance)
         for atom, chance in ((low_atom, tail(level)), (high_atom, 1.0 - tail(level)))
     )
     return Interval(low, high)
@@ -122,7 +119,7 @@ def paired_loss_difference(
 ) -> Interval:
     """Returns the interval of the mean difference of two losses, NLL or Brier.
 
-    Atoms of half an example stand at the least and greatest of the observed differences and
+    Atoms stand at the least and greatest of the observed differences and
     of the differences were the labels wrong.
 
     Args:
@@ -150,9 +147,7 @@ def paired_loss_difference(
     else:
         counted = sizes > 0
         ends = np.concatenate([differences[counted] / sizes[counted], differences_if_wrong])
-    return mean_with_atoms(
-        differences, float(ends.min()), float(ends.max()), level, sizes=sizes, weight=0.5
-    )
+    return mean_with_atoms(differences, float(ends.min()), float(ends.max()), level, sizes=sizes)
 
 
 def regression_loss(

@@ -11,6 +11,7 @@ from mcdrop.diagnostics.confusion import Confusion
 from mcdrop.diagnostics.estimates import mean, share
 from mcdrop.evaluation import Evaluation
 from mcdrop.evaluation.baselines import baseline
+from mcdrop.evaluation.detection import MONTE_CARLO, mean_confidences
 from mcdrop.evaluation.forecasts import ClassForecast
 from mcdrop.evaluation.formatting import count, joined, percent, plural
 from mcdrop.evaluation.records import Estimate
@@ -55,9 +56,8 @@ def trust(evaluation: Evaluation, forecast: ClassForecast) -> Answer:
         if error.floor is not None:
             chance = f"; chance gives {percent(error.floor.low)} to {percent(error.floor.high)}"
         facts.append(Fact("Calibration error", shown.value, f"{shown.detail}{chance}".strip("; ")))
-    confidence = mean(forecast.confidence, example, level, bounds=(0.0, 1.0))
     if len(facts) < 3:
-        shown = share_cell(confidence)
+        shown = share_cell(mean_confidences(evaluation)[MONTE_CARLO])
         detail = f"{shown.detail}; equals the accuracy when calibrated".strip("; ")
         facts.append(Fact("Mean confidence", shown.value, detail))
     tone, rest = _judged(

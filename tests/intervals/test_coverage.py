@@ -54,3 +54,15 @@ def test_a_tally_counts_hits_of_the_intervals_that_are_there():
     assert named["coverage"] == "0.500"
     assert (named["worst_world"], named["worst_coverage"]) == ("world 0.6", "0.000")
     assert (named["given"], named["replicas"]) == ("0.667", 60)
+
+
+def test_a_table_shows_a_score_beside_its_difference_and_the_worst_class():
+    named = {"accuracy": "0.981", "difference of accuracy": "1.000"}
+    named |= {"recall of class 0": "0.990", "recall of class 1": "0.951", "crps": ""}
+    rows = [("classes", score, 50, 1.0, found) for score, found in named.items()]
+    lines = tally.to_markdown(rows, "classes").splitlines()
+    assert lines[-3:] == [
+        "| accuracy | .98 / 1.00 |",
+        "| recall of a class | .95 / - |",
+        "| crps | - |",
+    ]

@@ -8,6 +8,7 @@ import pytest
 
 import mcdrop
 from mcdrop import recalibrate
+from mcdrop.evaluation.detection import data_detection
 from mcdrop.report import Recalibration, compare, numbers, write
 from mcdrop.report.tables import cell
 
@@ -109,6 +110,12 @@ def test_the_first_screen_shows_the_intervals_of_the_table(any_content):
             assert fact.value == expected.value
             assert fact.detail.startswith(expected.detail)
             shown += 1
+        elif fact.label == "Mean confidence":  # beside that of other data, where there are some
+            evaluation = any_content.evaluation
+            beside = data_detection(evaluation, evaluation.prediction).confidences["monte_carlo"]
+            expected = cell(beside[0], as_percent=True)
+            assert fact.value == expected.value
+            assert fact.detail.startswith(expected.detail)
     assert shown >= 1
 
 
