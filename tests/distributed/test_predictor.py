@@ -163,8 +163,9 @@ def test_a_calibration_is_applied_and_checked(shelf, tmp_path, monkeypatch):
     assert main([*command, "--samples", "6", "--seed", "3", "--quiet"]) == 0
     predictor = Predictor(shelf / "model.keras", calibration="c.json", **SETTINGS)
     assert_rows(predictor(batch([3, 30])), pd.read_parquet("p.parquet"), [3, 30])
+    more = Predictor(shelf / "model.keras", calibration="c.json", num_samples=7)
     with pytest.warns(DataWarning, match="predictions with 6 passes, not 7"):
-        Predictor(shelf / "model.keras", calibration="c.json", num_samples=7)
+        more(batch([3]))
     other = Predictor(shelf / "regression.keras", calibration="c.json", **SETTINGS)
     with pytest.raises(DataError, match="made for classification with 3 classes"):
         other({"x": X[:2, 0, :3, 0], "example": [0, 1]})
