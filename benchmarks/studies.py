@@ -34,7 +34,7 @@ COMMANDS = {
     "vae": "--data mnist --seeds 3 --train-size 2000 --test-size 300 --epochs 15 --samples 20",
     "concrete": "--seeds 3 --epochs 20",
 }
-"""What docs/studies shows; each takes some minutes on two cores, `concrete` more."""
+"""What is run: minutes on two cores each. The page of `rate` shows an earlier run by hand."""
 
 
 def command(name: str) -> list[str]:
