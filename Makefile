@@ -4,7 +4,7 @@ BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo pages test test-oldest test-cluster fuzz lint types docs browser notebooks check-notebooks bench bench-splitting coverage studies self-comparison clean
+.PHONY: help demo pages test test-oldest test-cluster fuzz lint types docs browser notebooks check-notebooks bench bench-splitting soak coverage studies self-comparison clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -58,6 +58,9 @@ bench: .venv/.installed ## run the benchmarks
 
 bench-splitting: .venv/.installed ## measure passes that share masks (MCDROP_DATA; docs/how-to/choose-passes.md)
 	$(BIN)/python -m benchmarks.splitting build/splitting
+
+soak: .venv/.installed ## call a process 500 times with random sizes, and print its memory (minutes)
+	$(BIN)/python -m benchmarks.soak
 
 coverage: .venv/.installed ## simulate the real coverage of the intervals (hours; docs/intervals.md)
 	$(BIN)/python -m benchmarks.coverage

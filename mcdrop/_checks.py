@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -20,7 +20,12 @@ VARIANCE_FIX = "Pass variances: the exponential of a log-variance, the square of
 def as_array(name: str, values: ArrayLike) -> NDArray[Any]:
     """Returns `values` as a numeric or boolean array; object and string arrays are refused."""
     check_not_masked(name, values)
-    array = np.asarray(values)
+    try:
+        array = np.asarray(values)
+    except ValueError:
+        raise DataError(
+            f"`{name}` holds rows of different lengths, expected an array. Give all the same shape."
+        ) from None
     if array.dtype.kind in "UST":
         raise DataError(
             f"`{name}` holds text, dtype {array.dtype}, expected numbers. Names of classes become "
@@ -192,6 +197,13 @@ def check_number(
     return number
 
 
+def check_flag(name: str, value: object) -> bool:
+    """Returns a truth value; anything else that Python would take for one is refused."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise DataError(f"`{name}` is {value!r}, expected True or False.")
+    return bool(value)
+
+
 def check_choice(name: str, value: object, choices: tuple[str, ...]) -> str:
     """Returns `value` when it is one of `choices`."""
     if not isinstance(value, str) or value not in choices:
@@ -240,7 +252,7 @@ def check_positive(name: str, array: NDArray[Any], *, fix: str, allow_zero: bool
 
 def as_indices(values: object, length: int) -> NDArray[Any]:
     """Returns indices of examples, or a mask over all of them, that suit `length` examples."""
-    chosen = values if isinstance(values, slice) else np.asarray(values)
+    chosen = values if isinstance(values, slice) else as_array("indices", cast(ArrayLike, values))
     if isinstance(chosen, slice):
         return np.arange(length)[chosen]
     if chosen.size == 0 and chosen.dtype.kind == "f":

@@ -12,7 +12,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from mcdrop._checks import check_choice, check_count, check_number
+from mcdrop._checks import check_choice, check_count, check_flag, check_number
 from mcdrop.engine import describe, nonfinite, pickled, pilot
 from mcdrop.engine.audit import StochasticLayer, find_leaves
 from mcdrop.engine.inputs import Inputs, check_numbers, open_inputs
@@ -111,9 +111,9 @@ class MCDropout:
         self._asked = Asked(task, gaussian_scale, output)
         self._settings = Settings(
             shared=masks == "shared",
-            balanced=bool(balanced),
+            balanced=check_flag("balanced", balanced),
             compute_dtype=choose_dtype(compute_dtype),
-            jit_compile=bool(jit_compile),
+            jit_compile=check_flag("jit_compile", jit_compile),
             nested=_is_nested(self._splitting),
         )
         self._notes = dtype_notes(compute_dtype, self._settings.compute_dtype)
@@ -367,6 +367,7 @@ class MCDropout:
         """
         check_progress(progress)
         tolerance = self._check_tolerance(tolerance, keep_samples)
+        keep_samples = check_flag("keep_samples", keep_samples)
         options = Options(keep_samples, tolerance, _drops(on_nonfinite))
         run = self._open(x, num_samples, seed, batch_size, examples, minimum=2)
         parts = list(run.predictions(self._asked, options, progress))
@@ -516,6 +517,7 @@ class MCDropout:
         """
         from mcdrop.engine import export
 
+        force = check_flag("force", force)
         if self._splitting == AUTO:
             raise DataError(
                 "`splitting` is 'auto', but an export has no data to choose by. Export what "
@@ -578,6 +580,8 @@ class MCDropout:
         """Returns the draws of each stage, (T,) for ordinary passes and before a choice."""
         if num_samples is not None:
             check_count("num_samples", num_samples, minimum=minimum)
+            if num_samples >= 2**31:
+                raise DataError(f"`num_samples` is {num_samples}, expected a number below 2**31.")
         if self._splitting is None or isinstance(self._splitting, str):
             return (DEFAULT_SAMPLES if num_samples is None else num_samples,)
         made = prod(self._splitting)

@@ -47,7 +47,7 @@ LAYERS = {
     "engine": (("engine", "engine.*"), ("base", "prediction")),
     "predictor": (("predictor", "estimator"), ("base", "prediction", "engine")),
     "training": (("layers", "layers.*"), ("base", "engine")),
-    "loading": (("loading", "loading.*"), ("base", "training")),
+    "loading": (("loading", "loading.*"), ("base", "engine", "training")),
     "study": (
         ("study", "study.*"),
         (

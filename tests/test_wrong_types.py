@@ -11,6 +11,7 @@ import mcdrop
 from mcdrop.errors import DataError, McdropError
 
 WRONG = [None, 3, -1, 1.5, "three", b"x", [], {}, {"a": 1}, object(), [None], ["a"], float("nan")]
+WRONG += [10**30, [[1], [2, 3]], np.zeros((0, 3)), np.array("a")]
 X = np.ones((4, 3), np.float32)
 
 
@@ -43,7 +44,17 @@ def prediction(mc):
 @pytest.mark.parametrize("value", WRONG, ids=repr)
 @pytest.mark.parametrize(
     "name",
-    ["layers", "masks", "task", "output", "gaussian_scale", "compute_dtype"],
+    [
+        "layers",
+        "masks",
+        "balanced",
+        "task",
+        "output",
+        "gaussian_scale",
+        "compute_dtype",
+        "splitting",
+        "jit_compile",
+    ],
 )
 def test_settings_of_a_model(model, name, value):
     said = fault(mcdrop.MCDropout, model, **{name: value})
@@ -53,11 +64,41 @@ def test_settings_of_a_model(model, name, value):
 @pytest.mark.parametrize("value", WRONG, ids=repr)
 @pytest.mark.parametrize(
     "name",
-    ["num_samples", "seed", "batch_size", "tolerance", "on_nonfinite", "progress"],
+    [
+        "num_samples",
+        "seed",
+        "batch_size",
+        "tolerance",
+        "on_nonfinite",
+        "progress",
+        "keep_samples",
+        "examples",
+    ],
 )
 def test_settings_of_a_prediction(mc, name, value):
     said = fault(mc.predict, X, **{"num_samples": 2, name: value})
     assert said is None or name in said
+
+
+@pytest.mark.parametrize("value", WRONG, ids=repr)
+def test_settings_of_what_comes_after(mc, prediction, value, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    y, forecasts = np.array([0, 1, 0, 1]), {"a": prediction, "b": prediction.deterministic}
+    calls = {
+        "metrics": lambda: mcdrop.evaluate(prediction, y, metrics=value, num_resamples=100),
+        "y_true": lambda: mcdrop.evaluate(prediction, value, num_resamples=100),
+        "reference": lambda: mcdrop.compare(forecasts, y, reference=value, num_resamples=100),
+        "kind": lambda: mcdrop.register(layers.Layer, kind=value),
+        "layer_class": lambda: mcdrop.register(value),
+        "force": lambda: mc.export("out", num_samples=2, force=value),
+    }
+    if not isinstance(value, str):
+        calls["output"] = lambda: mc.export(value, num_samples=2)
+    for name, call in calls.items():
+        said = fault(call)
+        if value is not None or name not in ("metrics", "reference"):
+            assert said is not None, name
+        assert said is None or name in said, (name, said)
 
 
 @pytest.mark.parametrize("value", WRONG, ids=repr)

@@ -6,6 +6,10 @@ from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from os.path import realpath
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from mcdrop.cli.report import tell
 from mcdrop.cli.terminal import Terminal
@@ -26,6 +30,7 @@ from mcdrop.evaluation import Evaluation, evaluate
 from mcdrop.evaluation.models import Plain, compare_models
 from mcdrop.loading import load_model
 from mcdrop.loading.saved import read_saved_model
+from mcdrop.prediction import Prediction, mark_dropped
 from mcdrop.report.writing import REPORT
 
 
@@ -70,24 +75,35 @@ def _score(
     paths: Mapping[str, Path], options: Namespace, terminal: Terminal
 ) -> dict[str, Evaluation | Plain]:
     """Returns the evaluation of each model by name, and what those without dropout predict."""
-    found: dict[str, Evaluation | Plain] = {}
-    without = {}
+    sampled, without = {}, {}
     for name, path in paths.items():
         try:
-            found[name] = _evaluate(name, path, options, terminal)
+            sampled[name] = _sample(name, path, options, terminal)
         except NoDropoutError as error:
             without[name] = path
             reason = str(error)
-    evaluations = [each for each in found.values() if isinstance(each, Evaluation)]
-    if not evaluations:
+    if not sampled:
         raise DataError(f"None of the models has dropout to compare. {reason}")
+    masks = [each.dropped for each, *_ in sampled.values() if each.dropped is not None]
+    dropped = np.any(masks, axis=0) if masks else None
+    found: dict[str, Evaluation | Plain] = {}
+    evaluations = []
+    for name, (prediction, y, warnings) in sampled.items():
+        # All are scored on the examples that none of them dropped.
+        marked = prediction if dropped is None else mark_dropped(prediction, dropped)
+        evaluation = evaluate(marked, y, metrics=options.metrics)
+        found[name] = evaluation.with_warnings(warnings)
+        evaluations.append(evaluation)
     for name, path in without.items():
         terminal.note(f"{name} has no dropout; its ordinary prediction is compared.")
-        found[name] = _plain(name, path, evaluations[0], options, terminal)
+        found[name] = _plain(name, path, evaluations[0], dropped, options, terminal)
     return {name: found[name] for name in paths}
 
 
-def _evaluate(name: str, path: Path, options: Namespace, terminal: Terminal) -> Evaluation:
+def _sample(
+    name: str, path: Path, options: Namespace, terminal: Terminal
+) -> tuple[Prediction, NDArray[Any], Mapping[str, str]]:
+    """Returns what a model predicts, the labels, and what makes its numbers doubtful."""
     try:
         mc = wrap_model(path, options, terminal)
         examples = open_examples(options.data, mc.model, options, terminal)
@@ -99,14 +115,18 @@ def _evaluate(name: str, path: Path, options: Namespace, terminal: Terminal) -> 
         raise DataError(f"{name}: {error}") from error
     tell_readings(examples, labels, terminal)
     prediction = sample(mc, examples, options, terminal, f"Sampling {name}")
-    evaluation = evaluate(prediction, labels.values, metrics=options.metrics)
-    return evaluation.with_warnings(examples.warnings)
+    return prediction, labels.values, examples.warnings
 
 
 def _plain(
-    name: str, path: Path, beside: Evaluation, options: Namespace, terminal: Terminal
+    name: str,
+    path: Path,
+    beside: Evaluation,
+    dropped: NDArray[np.bool_] | None,
+    options: Namespace,
+    terminal: Terminal,
 ) -> Plain:
-    """Returns what a model without dropout predicts, as `mcdrop.compare` takes it."""
+    """Returns what a model without dropout predicts for the examples that no other dropped."""
     from mcdrop.engine.plain import predict_plain
     from mcdrop.engine.tasks import Asked
 
@@ -114,7 +134,10 @@ def _plain(
     try:
         model = load_model(path)
         examples = open_examples(options.data, model, options, terminal)
-        task, values, variance = predict_plain(model, examples.fitted.x(), asked)
+        fitted = examples.fitted
+        if dropped is not None:
+            fitted = fitted.choose(np.flatnonzero(~dropped))
+        task, values, variance = predict_plain(model, fitted.x(), asked)
     except McdropError as error:
         raise DataError(f"{name}: {error}") from error
     expected = beside.prediction.deterministic.shape

@@ -356,5 +356,5 @@ def add_nonfinite(parser: Any) -> None:
         choices=("raise", "drop"),
         default="raise",
         help="what becomes of an example for which the model puts out NaN or infinity: an error, "
-        "or a row that is marked, with nothing else in it",
+        "or an example of which nothing is said: its row is marked, scores are those of the others",
     )

@@ -11,7 +11,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from mcdrop.cli.terminal import Terminal
-from mcdrop.cli.work import Examples, sample
+from mcdrop.cli.work import Examples, leave_out_dropped, sample
 from mcdrop.errors import DataError
 from mcdrop.loading.named import is_named
 from mcdrop.prediction import Prediction
@@ -74,6 +74,7 @@ def fit(
     """
     kind = options.recalibrate
     held_out = sample(mc, examples, options, terminal, "Sampling calibration data")
+    held_out, _, y = leave_out_dropped(held_out, examples, y)
     data_name = Path(options.calibration_data).name
     try:
         calibrator = calibrations.fit(kind, held_out, y, level=0.9)

@@ -19,6 +19,7 @@ from mcdrop.cli.work import (
     check_passes,
     check_source,
     claim_output,
+    leave_out_dropped,
     open_examples,
     read_labels,
     sample,
@@ -83,10 +84,11 @@ def _report(options: Namespace, output: Output, terminal: Terminal) -> int:
     started = time.monotonic()
     prediction = sample(mc, examples, options, terminal, "Sampling")
     seconds = time.monotonic() - started
+    prediction, examples, y = leave_out_dropped(prediction, examples, labels.values)
     others = (
         sample(mc, other_data, options, terminal, "Sampling other data") if other_data else None
     )
-    evaluation = score(prediction, labels.values, options).with_warnings(examples.warnings)
+    evaluation = score(prediction, y, options).with_warnings(examples.warnings)
     context = make_context(mc, options, seconds, readings)
     return publish(evaluation, examples, context, options, output, terminal, others, fitted)
 

@@ -19,6 +19,7 @@ from mcdrop._checks import check_count
 from mcdrop.cli.options import DEFAULT_SAMPLES
 from mcdrop.cli.terminal import Terminal, import_keras
 from mcdrop.errors import DataError
+from mcdrop.evaluation.dropping import tell_dropped
 from mcdrop.files import Kind, Output, claim
 from mcdrop.files.archives import read_text
 from mcdrop.loading import (
@@ -224,6 +225,7 @@ def sample(
             seed=options.seed,
             batch_size=options.batch_size,
             tolerance=options.tolerance,
+            on_nonfinite=getattr(options, "on_nonfinite", "raise"),
             keep_samples=getattr(options, "keep_samples", False),
             progress=lambda done, total: progress(done, len(examples.fitted)),
             examples=examples.original.numbers,
@@ -249,8 +251,30 @@ def try_out(
         mc = mc.choose_splitting(first, num_samples=options.samples)
         terminal.note(str(mc.splitting_reason))
     x = next(iter(examples.fitted.blocks(2)))
-    counted = None if mc.splitting else 2
-    return mc, only_output(mc.predict(x, num_samples=counted, seed=options.seed))
+    settings: dict[str, Any] = {"seed": options.seed, "num_samples": None if mc.splitting else 2}
+    settings["on_nonfinite"] = getattr(options, "on_nonfinite", "raise")
+    return mc, only_output(mc.predict(x, **settings))
+
+
+def leave_out_dropped(
+    prediction: Prediction, examples: Examples, y: NDArray[Any]
+) -> tuple[Prediction, Examples, NDArray[Any]]:
+    """Returns a prediction, its examples and their labels without those that it dropped.
+
+    Raises:
+        DataError: It dropped all.
+    """
+    if prediction.dropped is None or not prediction.dropped.any():
+        return prediction, examples, y
+    told = {"dropped_examples": tell_dropped(prediction.dropped)}
+    kept = np.flatnonzero(~prediction.dropped)
+    left = replace(
+        examples,
+        original=examples.original.choose(kept),
+        fitted=examples.fitted.choose(kept),
+        warnings={**examples.warnings, **told},
+    )
+    return prediction.take(kept), left, y[kept]
 
 
 def only_output(predictions: Any) -> Prediction:

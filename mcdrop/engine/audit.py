@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import keras
+import numpy as np
 
+from mcdrop._checks import check_choice
 from mcdrop.engine.functional import is_plain
 from mcdrop.engine.private_keras import draws_masks
 from mcdrop.engine.randomness import describe_unknown
@@ -106,10 +108,7 @@ def register(layer_class: type, *, kind: str = "custom") -> None:
     """
     if not (isinstance(layer_class, type) and issubclass(layer_class, keras.layers.Layer)):
         raise DataError(f"`layer_class` is {layer_class!r}, expected a keras.layers.Layer class.")
-    if kind not in (*DEFAULT_KINDS, *OPTIONAL_KINDS):
-        known = ", ".join((*DEFAULT_KINDS, *OPTIONAL_KINDS))
-        raise DataError(f"`kind` is {kind!r}, expected one of {known}.")
-    _REGISTERED[layer_class] = kind
+    _REGISTERED[layer_class] = check_choice("kind", kind, (*DEFAULT_KINDS, *OPTIONAL_KINDS))
 
 
 def find_leaves(
@@ -292,7 +291,7 @@ def _select(
         ]
     if isinstance(layers, str):
         raise DataError(f"`layers` is the string {layers!r}, expected a list: [{layers!r}].")
-    if not isinstance(layers, Iterable):
+    if not np.iterable(layers):
         raise DataError(
             f"`layers` is {layers!r}, expected a list of kinds, names or paths, or a function of a "
             "StochasticLayer."

@@ -11,6 +11,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from mcdrop.engine import private_keras
 from mcdrop.engine.functional import graph_of, is_plain
 
 Operation = Any
@@ -105,14 +106,14 @@ def read_last_half(model: Any, index: int) -> Head:
         return Head()
     tensor = graph_of(model)._outputs[index]
     while _is_of_keras(operation := _operation(tensor), _SAME_AXES) or _is_linear(operation):
-        tensor = _sources(tensor)[0]
+        tensor = private_keras.sources(tensor)[0]
     if isinstance(operation, keras.Model) and is_plain(operation):
-        return read_last_half(operation, tensor._keras_history.tensor_index)
+        return read_last_half(operation, private_keras.origin(tensor)[2])
     if not _is_of_keras(operation, ("Concatenate", "Stack")):
         return _of_tensor(tensor)
     rank = len(tensor.shape)
     axis = operation.axis % rank
-    parts = _sources(tensor)
+    parts = private_keras.sources(tensor)
     widths = [1 if type(operation).__name__ == "Stack" else part.shape[axis] for part in parts]
     if None in widths:
         return Head()
@@ -128,7 +129,7 @@ def _of_tensor(tensor: Any) -> Head:
     """Returns the head that ends in a tensor of a Functional graph."""
     operation = _operation(tensor)
     if isinstance(operation, keras.Model):
-        return read_head(operation, tensor._keras_history.tensor_index)
+        return read_head(operation, private_keras.origin(tensor)[2])
     if isinstance(operation, keras.layers.TimeDistributed):
         return _of_every_step(operation.layer, tensor)
     own = _of_operation(operation, tuple(tensor.shape))
@@ -137,7 +138,7 @@ def _of_tensor(tensor: Any) -> Head:
     moved = _moved_axes(operation, tensor)
     if moved is None:
         return Head()
-    source = _of_tensor(_sources(tensor)[0])
+    source = _of_tensor(private_keras.sources(tensor)[0])
     axis = None if source.axis is None else moved(source.axis)
     activation = _elementwise(operation) or source.activation
     return Head(activation, axis, source.width, source.name)
@@ -147,7 +148,7 @@ def _of_every_step(layer: Any, tensor: Any) -> Head:
     """Returns the head of a layer that runs on every step of axis 1."""
     shape = tuple(tensor.shape)
     if _is_of_keras(layer, _SAME_AXES):
-        return _of_tensor(_sources(tensor)[0])
+        return _of_tensor(private_keras.sources(tensor)[0])
     if isinstance(layer, keras.Model):
         inner = read_head(layer, 0)
     else:
@@ -202,7 +203,7 @@ def _moved_axes(operation: Operation, tensor: Any) -> Callable[[int], int | None
         or _is_of_keras(operation, ("Activation",))
     ):
         return lambda axis: axis
-    sources = _sources(tensor)
+    sources = private_keras.sources(tensor)
     if not sources:
         return None
     before, after = tuple(sources[0].shape), tuple(tensor.shape)
@@ -287,9 +288,4 @@ def _is_of_keras(operation: Operation, names: tuple[str, ...]) -> bool:
 
 
 def _operation(tensor: Any) -> Operation:
-    return tensor._keras_history.operation
-
-
-def _sources(tensor: Any) -> list[Any]:
-    history = tensor._keras_history
-    return list(history.operation._inbound_nodes[history.node_index].input_tensors)
+    return private_keras.origin(tensor)[0]

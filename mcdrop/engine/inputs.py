@@ -14,7 +14,7 @@ import tensorflow as tf
 from keras import tree
 from numpy.typing import NDArray
 
-from mcdrop._checks import check_finite, check_not_masked
+from mcdrop._checks import as_array, check_finite, check_not_masked
 from mcdrop.errors import DataError
 
 Array = NDArray[Any]
@@ -141,7 +141,7 @@ def check_numbers(examples: Any) -> Numbers:
         ends = (examples[0], examples[-1]) if examples else ()
         numbers: Numbers = examples
     else:
-        numbers = np.asarray(examples)
+        numbers = as_array("examples", examples)
         if numbers.ndim != 1 or numbers.dtype.kind not in "iu":
             raise DataError(
                 f"`examples` has shape {numbers.shape} and dtype {numbers.dtype}, expected one "

@@ -105,6 +105,33 @@ def takes_training(layer: Layer) -> bool:
     return bool(layer._call_has_training_arg)
 
 
+def layers_within(layer: Layer) -> list[Layer]:
+    """Returns a layer and all layers inside of it, at any depth."""
+    return list(layer._flatten_layers())
+
+
+def origin(tensor: Any) -> tuple[Any, int, int]:
+    """Returns (operation, number of its call, number of the output) of a tensor between layers."""
+    history = tensor._keras_history
+    return history.operation, history.node_index, history.tensor_index
+
+
+def sources(tensor: Any) -> list[Any]:
+    """Returns the tensors that the operation which made a tensor was called on."""
+    operation, call, _ = origin(tensor)
+    return list(operation._inbound_nodes[call].input_tensors)
+
+
+def mask_of(tensor: Any) -> Any:
+    """Returns the mask that a tensor between layers carries, None without one."""
+    return getattr(tensor, "_keras_mask", None)
+
+
+def set_mask(tensor: Any, mask: Any) -> None:
+    """Gives a tensor between layers a mask."""
+    tensor._keras_mask = mask
+
+
 @contextmanager
 def training_flag(value: bool) -> Iterator[None]:
     """Sets the `training` of the surrounding call and restores it: Keras itself does not."""

@@ -35,6 +35,7 @@ from mcdrop.engine import inspection
 from mcdrop.engine.audit import Leaf
 from mcdrop.engine.cutting import SIZES, SOURCE, Crossing, Cutter, Levels, Part
 from mcdrop.engine.extraction import Extractor
+from mcdrop.engine.randomness import draws_in_python
 from mcdrop.engine.redirect import Place
 from mcdrop.engine.tracing import Settings, Trace, trace
 from mcdrop.errors import ModelError, ModelWarning
@@ -592,6 +593,16 @@ def _warnings(
         notes.append(
             f"Selected, but no noise of theirs reaches the outputs: {by_reason[_SILENT]}. Their "
             "rate may be 1, their result unused, or they draw from elsewhere than keras.random."
+        )
+    fixed = [
+        leaf.info.path
+        for leaf in leaves
+        if leaf.info.selected and leaf.ordinal not in idle and draws_in_python(leaf.layer)
+    ]
+    if fixed:
+        notes.append(
+            f"The code of {', '.join(fixed)} may draw random numbers of NumPy's or Python's, which "
+            "are the same in all passes. Draw from keras.random there."
         )
     always = sorted({place.path for place in places if not place.owners})
     if always:

@@ -23,13 +23,9 @@ STOCHASTIC_DEPTHS = ("StochasticDepth", "DropPath")
 """Names under which keras.applications, KerasHub and Keras's examples have stochastic depth."""
 
 _RATES = ("drop_path_rate", "drop_prob", "rate", "drop_rate")
-_GENERATORS = (
-    keras.random.SeedGenerator,
-    tf.random.Generator,
-    np.random.Generator,
-    np.random.RandomState,
-    random.Random,
-)
+_OF_PYTHON = (np.random.Generator, np.random.RandomState, random.Random)
+_GLOBAL = ("LOAD_GLOBAL", "LOAD_NAME")
+KERAS, PYTHON = "keras", "python"
 _LIBRARIES = ("keras", "tensorflow", "numpy", "jax", "torch")
 _DEPTH = 4
 
@@ -43,13 +39,22 @@ def describe_unknown(layer: Layer) -> tuple[str, float] | None:
     if is_augmentation(layer):
         return ("augmentation", float("nan")) if _holds_seed(layer) else None
     of_keras = type(layer).__module__.startswith("keras.src.layers.")
-    if not (_holds_seed(layer) or (not of_keras and _draws(layer))):
+    drawn = set() if of_keras else _drawn(layer)
+    if not (_holds_seed(layer) or drawn):
         return None
     rate = next((getattr(layer, name) for name in _RATES if hasattr(layer, name)), None)
     known = float(rate) if isinstance(rate, (int, float)) else float("nan")
     if type(layer).__name__ in STOCHASTIC_DEPTHS and layer._call_has_training_arg:
         return "drop_path", known
-    return "unregistered" if layer._call_has_training_arg else "always_on", known
+    if layer._call_has_training_arg:
+        return "unregistered", known
+    # Numbers of Python's are the same in all passes; that they reach an output is found in a trace.
+    return None if drawn == {PYTHON} else ("always_on", known)
+
+
+def draws_in_python(layer: Layer) -> bool:
+    """Whether a layer holds a generator of NumPy's or Python's, or its code names their noise."""
+    return _holds(layer, _OF_PYTHON) or PYTHON in _drawn(layer)
 
 
 def is_augmentation(layer: Layer) -> bool:
@@ -61,18 +66,23 @@ def is_augmentation(layer: Layer) -> bool:
 
 
 def _holds_seed(layer: Layer) -> bool:
+    return _holds(layer, (keras.random.SeedGenerator, tf.random.Generator, *_OF_PYTHON))
+
+
+def _holds(layer: Layer, kinds: tuple[type, ...]) -> bool:
     values: list[Any] = []
     for value in vars(layer).values():
         values += value if isinstance(value, (list, tuple)) else [value]
-    return any(isinstance(value, _GENERATORS) for value in values)
+    return any(isinstance(value, kinds) for value in values)
 
 
-def _draws(layer: Layer) -> bool:
-    """Whether the code of a layer's `call` looks up a random function."""
+def _drawn(layer: Layer) -> set[str]:
+    """Returns whose random functions the code of a layer's `call` looks up: KERAS, PYTHON."""
     call = inspect.unwrap(type(layer).call)
-    return isinstance(call, FunctionType) and any(
-        _is_random(code, function) for code, function in _codes(call, type(layer), set(), _DEPTH)
-    )
+    if not isinstance(call, FunctionType):
+        return set()
+    codes = _codes(call, type(layer), set(), _DEPTH)
+    return {kind for code, function in codes for kind in _named(code, function)}
 
 
 def _codes(
@@ -96,9 +106,7 @@ def _codes(
 
 def _globals_of(code: CodeType) -> set[str]:
     """Returns the global names that code looks up, without the attributes of other things."""
-    return {
-        i.argval for i in dis.get_instructions(code) if i.opname in ("LOAD_GLOBAL", "LOAD_NAME")
-    }
+    return {i.argval for i in dis.get_instructions(code) if i.opname in _GLOBAL}
 
 
 def _nested(code: CodeType) -> Iterator[CodeType]:
@@ -108,18 +116,37 @@ def _nested(code: CodeType) -> Iterator[CodeType]:
             yield from _nested(constant)
 
 
-def _is_random(code: CodeType, function: FunctionType) -> bool:
-    names = set(code.co_names)
-    if "random" in names or {"nn", "dropout"} <= names:
-        return True
-    for name in _globals_of(code):
-        value = function.__globals__.get(name)
-        module = (
-            value.__name__ if isinstance(value, ModuleType) else getattr(value, "__module__", "")
-        )
-        if isinstance(value, (FunctionType, ModuleType)) and _is_module_of_noise(module):
-            return True
-    return False
+def _named(code: CodeType, function: FunctionType) -> Iterator[str]:
+    """Yields whose random functions code names; KERAS for an attribute that may be anyone's."""
+    if {"nn", "dropout"} <= set(code.co_names):
+        yield KERAS
+    owner: Any = None
+    for instruction in dis.get_instructions(code):
+        name = instruction.argval
+        if instruction.opname in _GLOBAL:
+            owner = function.__globals__.get(name)
+            if _is_of_python(owner):
+                yield PYTHON
+            elif _is_of_noise(owner):
+                yield KERAS
+            continue
+        if instruction.opname in ("LOAD_ATTR", "LOAD_METHOD") and name == "random":
+            yield PYTHON if owner is np or _is_of_python(owner) else KERAS
+        owner = None
+
+
+def _is_of_python(value: Any) -> bool:
+    """Whether a value is the module `random` or NumPy's, or a function of one."""
+    if isinstance(value, ModuleType):
+        return value.__name__ in ("random", "numpy.random")
+    return isinstance(getattr(value, "__self__", None), _OF_PYTHON)
+
+
+def _is_of_noise(value: Any) -> bool:
+    """Whether a value is a random module of the libraries, or a function of one."""
+    if isinstance(value, ModuleType):
+        return _is_module_of_noise(value.__name__)
+    return isinstance(value, FunctionType) and _is_module_of_noise(value.__module__)
 
 
 def _is_module_of_noise(module: str | None) -> bool:

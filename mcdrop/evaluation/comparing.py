@@ -304,11 +304,12 @@ def _choose(metrics: Metrics, targets: Targets) -> tuple[AnyMeasure, ...]:
     measures: tuple[AnyMeasure, ...] = (
         CLASS_MEASURES if targets.task in CLASS_TASKS else REGRESSION_MEASURES
     )
-    if metrics is None or metrics == "default":
+    if metrics is None or (isinstance(metrics, str) and metrics == "default"):
         return tuple(m for m in measures if m.is_default or (m.leads_dense and targets.is_dense))
-    if metrics == "all":
+    if isinstance(metrics, str) and metrics == "all":
         return measures
-    names = [metrics] if isinstance(metrics, str) else list(metrics)
+    given: Any = metrics
+    names = list(given) if np.iterable(given) and not isinstance(given, str) else []
     known = {measure.name for measure in measures}
     unknown = [name for name in names if not isinstance(name, str) or name not in known]
     if unknown or isinstance(metrics, str) or not names:

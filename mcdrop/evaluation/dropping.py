@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from mcdrop.errors import DataError, ModelWarning
 from mcdrop.prediction import Prediction
@@ -38,15 +38,24 @@ def set_aside_dropped(
             f"`y_true` has shape {targets.shape}, expected a target for each of the {len(kept)} "
             "examples, the dropped ones too."
         )
-    if not kept.any():
-        raise DataError("All examples were dropped, as the model put out NaN or infinity for them.")
-    told = (
-        f"{np.count_nonzero(~kept)} of {len(kept)} examples were dropped, as the model put out NaN "
-        "or infinity for them; the scores are those of the others."
-    )
+    told = tell_dropped(~kept)
     warnings.warn(told, ModelWarning, stacklevel=3)
     left = {name: _take(forecast, kept) for name, forecast in forecasts.items()}
     return left, targets[kept], {"dropped_examples": told}
+
+
+def tell_dropped(dropped: NDArray[np.bool_]) -> str:
+    """Returns the warning that some examples were dropped.
+
+    Raises:
+        DataError: All were.
+    """
+    if dropped.all():
+        raise DataError("All examples were dropped, as the model put out NaN or infinity for them.")
+    return (
+        f"{np.count_nonzero(dropped)} of {len(dropped)} examples were dropped, as the model put "
+        "out NaN or infinity for them; the scores are those of the others."
+    )
 
 
 def _take(forecast: Any, kept: Any) -> Any:

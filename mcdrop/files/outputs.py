@@ -222,6 +222,8 @@ def _resolve(path: AnyPath) -> Path:
     Raises:
         DataError: No output can have this name.
     """
+    if not isinstance(path, (str, os.PathLike)):
+        raise DataError(f"The output is {path!r}, expected a path: a string or a pathlib.Path.")
     text = os.fspath(path)
     try:
         text.encode()

@@ -128,16 +128,17 @@ class Data:
         if not missing.any():
             return self
         note = f"{missing.sum()} of {len(self)} examples of {self.name} are left out: no label."
-        chosen = self._choose(np.flatnonzero(~missing))
+        chosen = self.choose(np.flatnonzero(~missing))
         return replace(chosen, readings=(*self.readings, note))
 
     def limit(self, count: int | None) -> Data:
         """Returns `count` examples chosen at random, the same ones every time, in their order."""
         if count is None or count >= len(self):
             return self
-        return self._choose(np.sort(np.random.default_rng(0).choice(len(self), count, False)))
+        return self.choose(np.sort(np.random.default_rng(0).choice(len(self), count, False)))
 
-    def _choose(self, indices: NDArray[np.intp]) -> Data:
+    def choose(self, indices: NDArray[np.intp]) -> Data:
+        """Returns the examples with these numbers, which keep their numbers in the whole data."""
         return replace(
             self,
             inputs={name: ChosenRows(rows, indices) for name, rows in self.inputs.items()},

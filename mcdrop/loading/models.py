@@ -30,7 +30,8 @@ def load_model(path: str | Path) -> Any:
     Raises:
         ModelError: The file is missing, damaged, of another format, holds weights only, holds
             a Lambda layer with code, was written by Keras 2 and holds a layer that Keras 3 lacks,
-            was written by a newer Keras, or needs custom classes that were not imported.
+            was written by a newer Keras, or needs custom classes that were not imported; or Keras
+            runs on another backend than TensorFlow.
 
     Example:
         >>> import keras, tempfile
@@ -40,8 +41,7 @@ def load_model(path: str | Path) -> Any:
         ...     load_model(f"{folder}/model.keras").input_shape
         (None, 4)
     """
-    saved = read_saved_model(path)
-    check_sums(saved)
+    saved = _read(path)
     if saved.is_keras2:
         return _translate(saved)[0]
     try:
@@ -76,14 +76,23 @@ def translate_model(path: str | Path) -> tuple[Any, list[str]]:
     Raises:
         ModelError: As `load_model`, or the file was written by Keras 3.
     """
-    saved = read_saved_model(path)
+    saved = _read(path)
     if not saved.is_keras2:
         raise ModelError(
             f"{path} was written by Keras {saved.version or 3}, which needs no conversion. Pass "
             "it to the other commands as it is."
         )
-    check_sums(saved)
     return _translate(saved)
+
+
+def _read(path: str | Path) -> SavedModel:
+    """Reads a file before Keras does, and refuses another backend before Keras is imported."""
+    from mcdrop.engine.backend import check_backend
+
+    check_backend()
+    saved = read_saved_model(path)
+    check_sums(saved)
+    return saved
 
 
 def _translate(saved: SavedModel) -> tuple[Any, list[str]]:

@@ -24,5 +24,6 @@ __all__ = ["StudyResult", "run", "settings_of", "summarize"]
 def __getattr__(name: str) -> Any:
     """Imports a public name when it is first used: `mcdrop study --help` asks for the questions."""
     if name in _HOMES:
+        import_module("mcdrop.engine")  # refuses another backend before Keras is imported
         return getattr(import_module(f"mcdrop.study.{_HOMES[name]}"), name)
     raise AttributeError(f"module 'mcdrop.study' has no attribute {name!r}")

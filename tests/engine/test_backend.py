@@ -35,6 +35,16 @@ def test_the_layers_refuse_it_too():
     assert said.startswith("ModelError Keras runs on the backend 'jax'")
 
 
+@pytest.mark.parametrize(
+    "use",
+    ["mcdrop.study.run", "__import__('mcdrop.loading').loading.load_model('no.keras')"],
+    ids=["study", "loading"],
+)
+def test_studies_and_loading_refuse_it_too(use):
+    said = _said(CATCH.replace("mcdrop.MCDropout", use), KERAS_BACKEND="numpy")
+    assert said.startswith("ModelError Keras runs on the backend 'numpy'")
+
+
 @pytest.mark.parametrize("backend", ["jax", "torch", "numpy"])
 def test_the_environment_is_read(backend):
     said = _said(CATCH, KERAS_BACKEND=backend)

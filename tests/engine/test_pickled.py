@@ -55,6 +55,48 @@ def test_copies_predict_the_same_and_hold_a_model_of_their_own(again, used):
     assert not np.array_equal(copied.sample(X, num_samples=4, seed=3), expected)
 
 
+def _recurrent():
+    return keras.Sequential(
+        [
+            keras.Input((4, 2)),
+            keras.layers.LSTM(3, dropout=0.2, recurrent_dropout=0.3),
+            keras.layers.Dense(2, activation="softmax"),
+        ]
+    )
+
+
+def _two_headed():
+    inputs = keras.Input((4,), name="numbers")
+    hidden = keras.layers.Dropout(0.5)(keras.layers.Dense(6, activation="relu")(inputs))
+    heads = {
+        "kind": keras.layers.Dense(3, activation="softmax", name="kind")(hidden),
+        "size": keras.layers.Dense(1, name="size")(hidden),
+    }
+    return keras.Model(inputs, heads)
+
+
+@pytest.mark.parametrize(
+    ("build", "settings", "x"),
+    [
+        (_recurrent, {}, np.repeat(X[..., None], 2, axis=2)),
+        (_two_headed, {"task": {"kind": "classification", "size": "regression"}}, X),
+        (lambda: _model(keras.layers.Dropout(0.5)), {"splitting": (2, 3)}, X),
+    ],
+    ids=["recurrent", "several outputs", "splitting"],
+)
+def test_models_of_all_kinds_survive(build, settings, x):
+    mc = mcdrop.MCDropout(build(), **settings)
+    found = [each.predict(x, seed=2) for each in (mc, _pickled(mc))]
+    pairs = [tuple(found)]
+    if isinstance(found[0], dict):
+        assert list(found[0]) == list(found[1]) == ["kind", "size"]
+        pairs = list(zip(found[0].values(), found[1].values(), strict=True))
+    for ours, theirs in pairs:
+        np.testing.assert_array_equal(ours.mean, theirs.mean)
+        np.testing.assert_array_equal(ours.variance, theirs.variance)
+        assert ours.splitting == theirs.splitting
+
+
 def test_a_registered_layer_survives_and_a_missing_registration_is_told(monkeypatch):
     from mcdrop.engine import audit
 

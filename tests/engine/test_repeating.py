@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import time
+from random import random as imported
 
 import keras
 import numpy as np
@@ -94,6 +95,47 @@ def sample(layer, **settings):
 def test_a_number_that_python_makes_anew_in_each_call_is_refused(make):
     with pytest.raises(ModelError, match=r"code of 'mine' computes something else each time"):
         sample(make(name="mine"))
+
+
+class Coin(layers.Layer):
+    """Falls so seldom that two runs agree."""
+
+    def call(self, inputs, training=False):
+        if training and np.random.random() < 1e-9:
+            return 0.0 * inputs
+        return keras.random.dropout(inputs, 0.5) if training else inputs
+
+
+class ImportedCoin(layers.Layer):
+    def call(self, inputs, training=False):
+        if training and imported() < 1e-9:  # noqa: S311
+            return 0.0 * inputs
+        return keras.random.dropout(inputs, 0.5) if training else inputs
+
+
+class Product(layers.Layer):
+    """Uses NumPy, and noise of Keras' only."""
+
+    def call(self, inputs, training=False):
+        rate = float(np.prod([0.5, 1.0]))
+        return keras.random.dropout(inputs, rate) if training else inputs
+
+
+@pytest.mark.parametrize("layer_class", [Coin, ImportedCoin, Product])
+def test_a_chosen_layer_that_names_a_coin_of_python_is_told(layer_class, recwarn):
+    found = sample(layer_class(name="mine"), layers=["dropout", "mine"])
+    assert found.std(axis=0).min() > 0
+    told = [str(each.message) for each in recwarn if each.category is mcdrop.ModelWarning]
+    assert len(told) == (layer_class is not Product)
+    for warning in told:
+        assert "mine may draw random numbers of NumPy's or Python's, which are the same" in warning
+
+
+def test_a_layer_that_names_numbers_of_python_alone_is_not_called_always_random():
+    paths = [
+        layer.path for layer in mcdrop.MCDropout(model_with(OfNumPy(name="mine"))).stochastic_layers
+    ]
+    assert "mine" not in paths
 
 
 def test_it_is_seen_inside_of_a_loop_over_time():

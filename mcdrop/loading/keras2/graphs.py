@@ -7,6 +7,7 @@ from typing import Any
 
 import keras
 
+from mcdrop.engine import private_keras
 from mcdrop.loading.keras2.layers import (
     allowed_name,
     call_options,
@@ -291,14 +292,15 @@ def _name_apart(outputs: Any, taken: set[str]) -> None:
     waiting = keras.tree.flatten(outputs)
     seen: set[tuple[int, int]] = set()
     while waiting:
-        operation, number, _ = waiting.pop()._keras_history
+        tensor = waiting.pop()
+        operation, number, _ = private_keras.origin(tensor)
         if (id(operation), number) in seen:
             continue
         seen.add((id(operation), number))
         if not isinstance(operation, keras.layers.Layer):
             while operation.name in taken:
                 operation.name = f"{operation.name}_operation"
-        waiting.extend(operation._inbound_nodes[number].input_tensors)
+        waiting.extend(private_keras.sources(tensor))
 
 
 def _results_of_operation(results: Any) -> list[Any]:

@@ -12,6 +12,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from mcdrop.engine.private_keras import mask_of, set_mask
 from mcdrop.loading.keras2.record import UntranslatableError
 
 DROP_MASKS = (keras.layers.Identity, keras.layers.Normalization, keras.layers.Rescaling)
@@ -35,15 +36,15 @@ def merge(layer: Any, inputs: list[Any]) -> Any:
     Raises:
         UntranslatableError: Keras 2 had no mask for it either.
     """
-    masks = [part._keras_mask for part in inputs if is_masked(part)]
+    masks = [mask_of(part) for part in inputs if is_masked(part)]
     result = layer([unmasked(part) for part in inputs])
     if not masks:
         return result
     rank = len(result.shape)
     if not isinstance(layer, keras.layers.Concatenate) or layer.axis in (-1, rank - 1):
-        result._keras_mask = reduce(ops.logical_and, masks)
+        set_mask(result, reduce(ops.logical_and, masks))
     elif layer.axis == 1 and len(masks) == len(inputs):
-        result._keras_mask = ops.concatenate(masks, axis=1)
+        set_mask(result, ops.concatenate(masks, axis=1))
     else:
         raise UntranslatableError(f"masked inputs along axis {layer.axis} are not translated")
     return result
@@ -51,7 +52,7 @@ def merge(layer: Any, inputs: list[Any]) -> Any:
 
 def is_masked(tensor: Any) -> bool:
     """Whether a tensor between layers carries a mask."""
-    return getattr(tensor, "_keras_mask", None) is not None
+    return mask_of(tensor) is not None
 
 
 def unmasked(value: Any) -> Any:

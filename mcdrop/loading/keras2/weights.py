@@ -13,6 +13,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from mcdrop.engine.private_keras import layers_within
 from mcdrop.loading.keras2.graphs import is_model, layers_of
 from mcdrop.loading.keras2.layers import allowed_name, class_name, name_of
 from mcdrop.loading.keras2.operations import OPERATION_LAYERS
@@ -141,6 +142,6 @@ def _assign(slot: Slot, array: Stored, label: str) -> None:
 
 def _adapted(layer: Any) -> Iterator[Any]:
     """Yields the layers whose statistics are computed once from their weights."""
-    for part in layer._flatten_layers():
+    for part in layers_within(layer):
         if isinstance(part, keras.layers.Normalization) and part.built:
             yield part
