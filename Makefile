@@ -47,10 +47,7 @@ browser: .venv/.installed ## open every kind of report page in a browser, and lo
 notebooks: .venv/.installed-notebooks ## run the notebooks in examples/ from top to bottom
 	$(BIN)/python examples/run.py
 
-check-browser: .venv/.installed ## open every kind of report page in a browser, and look for faults (minutes)
-	$(BIN)/python -m pytest -m browser tests/report
-
-notebooks: .venv/.installed-notebooks ## run them on small data, and leave them as they are
+check-notebooks: .venv/.installed-notebooks ## run them on small data, and leave them as they are
 	$(BIN)/python -m pytest -m notebooks tests/examples
 
 bench: .venv/.installed ## run the benchmarks

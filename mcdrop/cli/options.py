@@ -314,8 +314,8 @@ def add_selection(parser: Any) -> Any:
 
 def add_passes(parser: Any, seed_of: str = "the masks") -> None:
     """Adds --samples and --seed."""
-    default = f"(default: {DEFAULT_SAMPLES})"
-    add(parser, "--samples", metavar="T", type=int, help=f"stochastic passes, from 2 up {default}")
+    without = f"without it {DEFAULT_SAMPLES}"  # no default: --splitting sets it too
+    add(parser, "--samples", metavar="T", type=int, help=f"stochastic passes, from 2 up; {without}")
     add(parser, "--seed", metavar="N", type=int, default=0, help=f"seed of {seed_of}")
 
 

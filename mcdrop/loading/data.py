@@ -232,8 +232,12 @@ def _open(source: str, options: DataOptions, expected: Mapping[str, InputSpec] |
 
 
 def _check_keyless(source: str, options: DataOptions) -> None:
-    """Raises DataError for names of arrays or columns in a source that has none."""
-    for option, key in (("--x-key", options.x_key), ("--y-key", options.y_key)):
+    """Raises DataError for names of arrays or columns in a source that has none.
+
+    Where labels have a file of their own, the name of labels is for the other data of the command.
+    """
+    y_key = options.y_key if options.labels is None else None
+    for option, key in (("--x-key", options.x_key), ("--y-key", y_key)):
         if key is not None and options.is_labelled:
             raise DataError(
                 f"{option} is {key!r}, but {source} has no arrays or columns with names. Leave it "

@@ -77,7 +77,7 @@ def test_an_option_that_is_like_none_is_told_where_the_list_is(usage):
         ("report m d extra -o r", "unexpected argument: extra"),
         ("--fast report", "mcdrop: error: unknown option --fast"),
         ("report m d -o r --model x", "MODEL is given without one"),
-        ("report m -o r", "the following arguments are required: DATA"),
+        ("predict m -o r", "the following arguments are required: DATA"),
         ("report m d -o", "argument -o/--output: expected one argument"),
     ],
 )
