@@ -511,7 +511,7 @@ def test_numbers_follow_the_batches_of_a_stream(batches):
         ([0, -1, 2], "number of an example is -1"),
         ([0.0, 1.0, 2.0], "dtype float64, expected one whole number for each"),
         ([True, False, True], "dtype bool"),
-        (["a", "b", "c"], "expected one whole number"),
+        (["a", "b", "c"], "holds text, dtype <U1, expected numbers"),
         ([[0], [1], [2]], r"shape \(3, 1\)"),
         (5, r"shape \(\)"),
         ([0, 1], "holds 2 numbers, but `x` 3 examples"),
