@@ -4,7 +4,7 @@ BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo pages test test-oldest test-cluster fuzz lint types docs browser notebooks check-notebooks bench bench-splitting soak coverage studies self-comparison clean
+.PHONY: help demo pages test test-first test-second test-oldest test-cluster fuzz lint types docs browser notebooks check-notebooks bench bench-splitting soak coverage studies self-comparison clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -15,8 +15,17 @@ demo: .venv/.installed ## train a small CNN on real digits and write report/inde
 pages: .venv/.installed ## write every kind of report page into pages/, to look at
 	$(BIN)/python -m benchmarks.pages pages
 
+# Two processes of about the same length, for two cores; what is named nowhere runs in the second.
+FIRST := tests/engine tests/loading tests/study tests/layers tests/fuzz tests/distributed
+
 test: .venv/.installed ## run the tests and the examples in the docstrings
-	$(BIN)/python -m pytest --doctest-modules mcdrop tests
+	$(MAKE) --no-print-directory --jobs=2 --keep-going --output-sync=target test-first test-second
+
+test-first: .venv/.installed
+	$(BIN)/python -m pytest --doctest-modules mcdrop $(FIRST)
+
+test-second: .venv/.installed
+	$(BIN)/python -m pytest tests $(FIRST:%=--ignore=%)
 
 fuzz: .venv/.installed ## damage files of every format some thousand times, and read them
 	MCDROP_FUZZ=600 $(BIN)/python -m pytest -q tests/fuzz
