@@ -83,8 +83,16 @@ def _read_from(file: Any, columns: Sequence[str], size: int, start: int) -> Iter
 
 
 def parquet_files(folder: Path) -> list[Path]:
-    """Returns the Parquet files in a folder by name, without hidden ones, parts of one table."""
-    found = (path for path in folder.iterdir() if path.suffix.lower() in PARQUET_SUFFIXES)
+    """Returns the Parquet files in a folder by name, without hidden ones, parts of one table.
+
+    Raises:
+        DataError: The folder cannot be read.
+    """
+    try:
+        inside = list(folder.iterdir())
+    except OSError as problem:
+        raise DataError(f"{folder} cannot be read ({problem.strerror}).") from None
+    found = (path for path in inside if path.suffix.lower() in PARQUET_SUFFIXES)
     return sorted(path for path in found if path.name[0] not in "._")
 
 
