@@ -101,16 +101,12 @@ def unmoved(num_examples: int, by_reading: Mapping[str, Sequence[MetricT]]) -> s
     """Returns why no change is told, without a full stop: by chance, or because data are few."""
     examples = plural(num_examples, "example")
     unknown = by_reading["unknown"]
-    if not unknown:
-        return f"No score changes by more than chance in {examples}"
-    difference = unknown[0].difference
-    reason = difference.reason if difference is not None else ""
-    if not by_reading["unclear"]:
+    if unknown and not by_reading["unclear"]:
+        difference = unknown[0].difference
+        reason = difference.reason if difference is not None else ""
         return f"{examples} are too few to judge a change ({reason})"
-    return (
-        f"{examples} are too few to judge {titles(unknown)} ({reason}), and no other score changes "
-        "by more than chance"
-    )
+    too_few = f", too few to judge {titles(unknown)}" if unknown else ""
+    return f"No score changes by more than chance in {examples}{too_few}"
 
 
 def _difference_fact(comparison: MetricComparison) -> Fact:
