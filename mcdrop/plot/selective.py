@@ -119,13 +119,15 @@ def draw_risk_coverage(
 def _label_ends(ax: Axes, curves: Mapping[str, SelectiveCurve], colours: Mapping[str, str]) -> None:
     """Writes each name at the right end of its line, moved apart where they would overlap."""
     low, high = ax.get_ylim()
-    step = 0.07 * (high - low)
+    step = min(0.07, 0.95 / len(curves)) * (high - low)
     order = sorted(curves, key=lambda name: float(curves[name].value[-1]))
     places = np.array([float(curves[name].value[-1]) for name in order])
-    places = np.maximum(places, low + 0.5 * step)  # above the numbers of the axis
+    places = np.maximum(places, low + 0.6 * step)  # above the numbers of the axis
     for index in range(1, places.size):
         places[index] = max(places[index], places[index - 1] + step)
-    places -= max(0.0, places[-1] - (high - 0.3 * step))
+    places[-1] = min(places[-1], high - 0.3 * step)
+    for index in range(places.size - 1, 0, -1):
+        places[index - 1] = min(places[index - 1], places[index] - step)
     for name, place in zip(order, places, strict=True):
         faint = colours[name] == LIGHT["line"]
         colour = LIGHT["soft"] if faint else colours[name]
