@@ -107,6 +107,19 @@ def read_start(path: Path, error: type[McdropError], count: int = 8) -> bytes:
         raise error(f"{path} cannot be read: {describe(problem)}.") from None
 
 
+def list_folder(folder: Path, error: type[McdropError]) -> list[Path]:
+    """Returns what is in a folder, in alphabetical order.
+
+    Raises:
+        McdropError: Of the type `error`, when the folder cannot be read.
+    """
+    try:
+        names = sorted(os.listdir(folder))
+    except OSError as problem:
+        raise error(f"{folder} cannot be read ({problem.strerror}).") from None
+    return [folder / name for name in names]
+
+
 def read_text(path: Path, error: type[McdropError], most: int, encoding: str = "utf-8") -> str:
     """Returns the text of a file of at most so many bytes.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcdrop.errors import DataError
-from mcdrop.files.archives import read_start
+from mcdrop.files.archives import list_folder, read_start
 from mcdrop.loading.columns import listed
 from mcdrop.loading.images import SUFFIXES, Header, decode, read_header
 from mcdrop.loading.options import ImageOptions
@@ -105,11 +104,8 @@ def _numbered(names: Sequence[str]) -> str:
 
 def _list(folder: Path) -> list[Path]:
     """Returns what is in a folder in alphabetical order, without what systems leave behind."""
-    try:
-        names = sorted(os.listdir(folder))
-    except OSError as problem:
-        raise DataError(f"{folder} cannot be read ({problem.strerror}).") from None
-    return [folder / name for name in names if name[0] != "." and name.lower() not in _LITTER]
+    found = list_folder(folder, DataError)
+    return [path for path in found if path.name[0] != "." and path.name.lower() not in _LITTER]
 
 
 def _find_images(folder: Path, root: Path, above: tuple[str, ...] = ()) -> list[Path]:

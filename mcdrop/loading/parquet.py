@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mcdrop.errors import DataError
-from mcdrop.files.archives import DAMAGES, check_regular, describe
+from mcdrop.files.archives import DAMAGES, check_regular, describe, list_folder
 from mcdrop.loading.columns import has_nulls
 
 PARQUET_SUFFIXES = (".parquet", ".pq")
@@ -88,12 +88,8 @@ def parquet_files(folder: Path) -> list[Path]:
     Raises:
         DataError: The folder cannot be read.
     """
-    try:
-        inside = list(folder.iterdir())
-    except OSError as problem:
-        raise DataError(f"{folder} cannot be read ({problem.strerror}).") from None
-    found = (path for path in inside if path.suffix.lower() in PARQUET_SUFFIXES)
-    return sorted(path for path in found if path.name[0] not in "._")
+    found = (p for p in list_folder(folder, DataError) if p.suffix.lower() in PARQUET_SUFFIXES)
+    return [path for path in found if path.name[0] not in "._"]
 
 
 def open_parquet(path: Path) -> ParquetTable:

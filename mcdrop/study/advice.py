@@ -16,14 +16,12 @@ import keras
 import pandas as pd
 
 from mcdrop.study import networks
-from mcdrop.study.answers import DRAWN, SPOKEN, TRAINED, answer
+from mcdrop.study.answers import TRAINED, answer
 from mcdrop.study.catalog import STUDIES
-from mcdrop.study.images import BATCH_SIZE, load_images, num_classes
+from mcdrop.study.images import load_images, plan_networks
 from mcdrop.study.networks import Shape
 from mcdrop.study.paired import summarize
 from mcdrop.study.plan import Plan, Request, beside
-from mcdrop.study.running import grid_jobs, record_of
-from mcdrop.study.training import Schedule
 
 layers = keras.layers
 
@@ -185,27 +183,15 @@ _SECOND_REFERENCES = {
 def plan(request: Request) -> Plan:
     """Returns the study for the images that were asked for."""
     sets = load_images(request)
-    shape, classes = sets.train.x.shape[1:], num_classes(sets)
-    coloured = shape[-1] > 1
+    coloured = sets.train.x.shape[-1] > 1
     settings = _COLOUR if coloured else _GREY
-    grid = {name: {"network": network, **given} for name, (network, given) in settings.items()}
-    schedule = Schedule(request.epochs, BATCH_SIZE, request.num_samples)
-    seeds = range(request.seeds)
-
-    def build(network: str, **arguments: Any) -> keras.Model:
-        return _BUILDERS[network](shape, classes, **arguments)
-
     study = Plan(
         name="advice",
         question=STUDIES["advice"],
-        settings=grid,
         references=_COLOUR_REFERENCES if coloured else _GREY_REFERENCES,
         headline="colour cnn, 0.25, 0.25 and 0.5" if coloured else "128-64, 0.2 and 0.3",
-        jobs=grid_jobs(build, grid, sets, seeds, schedule, compile_once=True),
-        record=record_of(sets, seeds, schedule),
-        scores=TRAINED,
-        spoken=SPOKEN,
-        drawn=DRAWN,
+        **TRAINED,
+        **plan_networks(request, settings, sets=sets, builders=_BUILDERS),
     )
     return replace(study, answers=partial(_answers, study))
 

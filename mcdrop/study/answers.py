@@ -11,7 +11,7 @@ import pandas as pd
 from mcdrop.study.paired import MINIMUM_SEEDS
 from mcdrop.study.plan import POINTS, Plan, Score
 
-TRAINED: Mapping[str, Score] = {
+_SCORES: Mapping[str, Score] = {
     "test_accuracy": Score("Test accuracy", "points", POINTS, 2),
     "gap": Score("Gap, training less test accuracy", "points", POINTS, 2),
     "test_loss": Score("Test loss", "nats"),
@@ -31,10 +31,13 @@ TRAINED: Mapping[str, Score] = {
         "Calibration error, Monte Carlo", "points", POINTS, 2
     ),
 }
-"""The scores of a study that trains classifiers, in the order of its page."""
 
-SPOKEN = ("test_accuracy", "gap", "test_loss", "epochs_to_lowest_validation_loss")
-DRAWN = ("test_loss", "train_loss", "test_accuracy", "gap")
+TRAINED: Mapping[str, Any] = {
+    "scores": _SCORES,
+    "spoken": ("test_accuracy", "gap", "test_loss", "epochs_to_lowest_validation_loss"),
+    "drawn": ("test_loss", "train_loss", "test_accuracy", "gap"),
+}
+"""What the plan of a study that trains classifiers shows: its scores in the order of its page."""
 
 
 def answers(plan: Plan, runs: pd.DataFrame, summary: pd.DataFrame) -> list[str]:

@@ -61,19 +61,24 @@ def plan_networks(
     request: Request,
     settings: Mapping[str, tuple[str, Mapping[str, Any]]],
     work: Callable[[Trainer, str, int, Tick], Found] = train_and_score,
+    *,
+    sets: Sets | None = None,
+    builders: Mapping[str, Build] = NETWORKS,
 ) -> dict[str, Any]:
     """Returns settings, jobs and record of a plan that trains image networks.
 
     Args:
         request: What was asked.
-        settings: For each setting its network, "mlp" or "cnn", and the arguments of that.
+        settings: For each setting the name of its network, and the arguments of that.
         work: As for `grid_jobs`.
+        sets: The images, where they are loaded already.
+        builders: Networks by name.
     """
-    sets = load_images(request)
+    sets = load_images(request) if sets is None else sets
     shape, classes = sets.train.x.shape[1:], num_classes(sets)
 
     def build(network: str, **arguments: Any) -> Any:
-        return NETWORKS[network](shape, classes, **arguments)
+        return builders[network](shape, classes, **arguments)
 
     grid = {name: {"network": network, **given} for name, (network, given) in settings.items()}
     schedule = Schedule(request.epochs, BATCH_SIZE, request.num_samples)

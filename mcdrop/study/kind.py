@@ -7,7 +7,7 @@ from typing import Any
 
 import keras
 
-from mcdrop.study.answers import DRAWN, SPOKEN, TRAINED
+from mcdrop.study.answers import TRAINED
 from mcdrop.study.catalog import STUDIES
 from mcdrop.study.images import plan_networks
 from mcdrop.study.plan import Plan, Request, beside
@@ -39,8 +39,6 @@ def plan(request: Request) -> Plan:
         question=STUDIES["kind"],
         references=beside(_SETTINGS, "none"),
         headline="cnn, SpatialDropout2D",
-        scores=TRAINED,
-        spoken=SPOKEN,
-        drawn=DRAWN,
+        **TRAINED,
         **plan_networks(request, _SETTINGS),
     )

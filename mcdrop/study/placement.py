@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from mcdrop.study.answers import DRAWN, SPOKEN, TRAINED
+from mcdrop.study.answers import TRAINED
 from mcdrop.study.catalog import STUDIES
 from mcdrop.study.images import plan_networks
 from mcdrop.study.plan import Plan, Request, beside
@@ -36,8 +36,6 @@ def plan(request: Request) -> Plan:
         question=STUDIES["placement"],
         references=beside(_SETTINGS, "none") | {"mlp, 0.3 then 0.2": "mlp, 0.2 then 0.3"},
         headline="mlp, 0.3 then 0.2",
-        scores=TRAINED,
-        spoken=SPOKEN,
-        drawn=DRAWN,
+        **TRAINED,
         **plan_networks(request, _SETTINGS),
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from mcdrop.study.answers import DRAWN, SPOKEN, TRAINED
+from mcdrop.study.answers import TRAINED
 from mcdrop.study.catalog import STUDIES
 from mcdrop.study.images import plan_networks
 from mcdrop.study.plan import Plan, Request, beside
@@ -27,8 +27,6 @@ def plan(request: Request) -> Plan:
         question=STUDIES["rate"],
         references=beside(settings, "none"),
         headline="mlp, rate 0.5",
-        scores=TRAINED,
-        spoken=SPOKEN,
-        drawn=DRAWN,
+        **TRAINED,
         **plan_networks(request, settings),
     )
