@@ -230,7 +230,7 @@ class Program:
             made |= {id(tensor): tensor for tensor in found}
         for tensor in made.values():
             work[level(tensor)] += ELEMENT * _elements(tensor)
-        for number, place in enumerate(self._trace.draws.places):
+        for number, place in enumerate(self._places):
             stage = sum(start <= number for start in starts)
             work[stage] += RANDOM_NUMBER * self._trace.draws.units[id(place.passes)]
         work[-1] += STATISTICS * sum(map(_elements, self._trace.outputs))
