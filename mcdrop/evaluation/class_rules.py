@@ -345,15 +345,8 @@ def _mirrored(side: ClassSide, level: float) -> Interval:
 
 
 def _mirrored_difference(first: ClassSide, second: ClassSide, level: float) -> Interval:
-    found = _reflected_difference(2)(first, second, level)
     few = _mirrored(first, level)
-    if few.reason:
-        return few
-    entropies = first.forecast.predictive_entropy, second.forecast.predictive_entropy
-    if found.low == found.high and not np.array_equal(*entropies):
-        # Equal classes of all examples so far do not say that those of the next are equal.
-        return intervals.absent("both are the same in every resample")
-    return found
+    return few if few.reason else _reflected_difference(2)(first, second, level)
 
 
 MIRRORED = ClassRule(_mirrored, _of_clusters(_mirrored, _mirrored_difference))

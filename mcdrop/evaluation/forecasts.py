@@ -221,3 +221,16 @@ class RegressionForecast:
 
 
 Forecast = ClassForecast | RegressionForecast
+
+
+def are_equal(first: Forecast, second: Forecast) -> bool:
+    """Returns whether two forecasts of the same examples say the same of each of them."""
+    if isinstance(first, ClassForecast) and isinstance(second, ClassForecast):
+        ours, theirs = first.columns, second.columns
+        return np.array_equal(ours.predicted, theirs.predicted) and all(
+            np.allclose(getattr(ours, name), getattr(theirs, name), rtol=1e-12, atol=1e-15)
+            for name in ("confidence", "chosen", "entropy")
+        )
+    return all(
+        np.array_equal(getattr(first, name), getattr(second, name)) for name in ("mean", "variance")
+    )

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcdrop.errors import DataError
-from mcdrop.evaluation.forecasts import ClassForecast, Forecast
+from mcdrop.evaluation.forecasts import ClassForecast, Forecast, are_equal
 from mcdrop.evaluation.measures import Measure, Side, nothing
 from mcdrop.evaluation.records import Estimate
 from mcdrop.evaluation.sources import Source
@@ -109,7 +109,7 @@ def difference(first: Score, second: Score, level: float, *, resampled: bool) ->
         noise or NO_NOISE,
         level,
         first.measure.difference_bounds,
-        is_difference=True,
+        is_fixed=are_equal(first.side.forecast, second.side.forecast),
     )
     has_passes = noise is not None and max(first.source.num_groups, second.source.num_groups) > 0
     return replace(found, monte_carlo_error=noise.error if noise and has_passes else None)
@@ -137,12 +137,16 @@ def _estimate(
     level: float,
     bounds: tuple[float, float],
     *,
-    is_difference: bool = False,
+    is_fixed: bool = False,
 ) -> Estimate:
-    """Returns the estimate, the noise in its interval, which holds the value."""
+    """Returns the estimate, the noise in its interval, which holds the value.
+
+    Args:
+        is_fixed: Whether no other examples could have given another value.
+    """
     if not interval.defined:
         return Estimate(value, np.nan, np.nan, reason=interval.reason)
-    if interval.low == interval.high and noise.error == 0.0 and (value or not is_difference):
+    if interval.low == interval.high and not is_fixed:
         return Estimate(value, np.nan, np.nan, reason=NO_VARIATION)
     # Rounding, and the rules that shift an interval, can leave the value outside.
     ends = min(interval.low, value), max(interval.high, value)

@@ -245,3 +245,17 @@ def test_a_model_is_seldom_called_better_than_itself(masks):
     # With a chance of 5% more than 4 of 12 come once in 400 times; without the noise of the
     # passes 3 of 5 comparisons with shared masks are called clear.
     assert max(counts.values()) <= 4
+
+
+def test_a_difference_that_no_example_has_shown_yet_has_no_interval() -> None:
+    generator = np.random.default_rng(0)
+    passes = generator.dirichlet(np.ones(3), (4, 12))
+    forecast = from_samples(passes, passes.mean(0), task="classification")
+    labels = np.zeros(12, int)
+    other = compare({"a": forecast, "b": passes[0]}, labels, metrics="all").to_frame()
+    same = compare({"a": passes[0], "b": passes[0]}, labels, metrics="all").to_frame()
+    row = other.set_index(["metric", "forecast"]).loc[("coverage_at_risk", "b")]
+    assert row["difference"] == 0.0  # neither reaches the risk on these twelve
+    assert np.isnan(row["difference_low"])
+    assert not (other["difference_low"] == other["difference_high"]).any()
+    assert (same["difference_low"] == same["difference_high"]).any()  # equal whatever comes
