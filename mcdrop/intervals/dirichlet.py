@@ -18,6 +18,9 @@ Array = NDArray[np.float64]
 CENTRAL = 1e-4
 """Saddlepoints nearer to 0, in standard deviations, take the formula's limit there."""
 
+LEAST_CHANCE = 1e-15
+"""Chance from which on the ends of the range are looked for."""
+
 TOLERANCE = 1e-9
 """Slope at which the saddlepoint is found, in standard deviations."""
 
@@ -49,10 +52,23 @@ def ratio_quantile(parts: Array, wholes: Array, probability: float) -> float:
     if low == high and not parts[~counted].any():
         return low
 
-    def excess(ratio: float) -> float:
-        return chance_below_zero(parts - ratio * wholes) - probability
+    target = float(special.ndtri(probability))
 
-    return float(optimize.brentq(excess, low, high, xtol=1e-12 * (high - low), rtol=1e-10))
+    def excess(ratio: float) -> float:
+        # On this scale the chance is nearly linear in the ratio, so that few steps find the root.
+        chance = chance_below_zero(parts - ratio * wholes)
+        return float(special.ndtri(min(max(chance, LEAST_CHANCE), 1.0 - LEAST_CHANCE))) - target
+
+    centre = float(parts.sum() / wholes.sum())
+    spread = float(np.sqrt(np.square(parts - centre * wholes).sum()) / wholes.sum())
+    reach = 0.1 * spread
+    near = min(max(centre + target * spread, low), high)
+    while low < near - reach and excess(near - reach) > 0.0:
+        near, reach = near - reach, 2.0 * reach
+    while near + reach < high and excess(near + reach) < 0.0:
+        near, reach = near + reach, 2.0 * reach
+    ends = max(low, near - reach), min(high, near + reach)
+    return float(optimize.brentq(excess, *ends, xtol=1e-12 * (high - low), rtol=1e-10))
 
 
 def chance_below_zero(terms: Array) -> float:
@@ -84,7 +100,7 @@ def _saddlepoint(terms: Array) -> float:
     root = 0.0
     for _ in range(MOST_STEPS):
         tilted = terms / (1.0 - root * terms)
-        slope, curvature = float(tilted.sum()), float(tilted @ tilted)
+        slope, curvature = float(tilted.sum()), float(np.square(tilted).sum())
         low, high = (root, high) if slope < 0 else (low, root)
         step = -slope / curvature
         if abs(slope) <= TOLERANCE * np.sqrt(curvature):
