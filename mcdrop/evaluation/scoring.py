@@ -141,8 +141,8 @@ def _estimate(
 ) -> Estimate:
     """Returns the estimate, the noise in its interval, which holds the value.
 
-    Args:
-        is_fixed: Whether no other examples could have given another value.
+    A value that is the same in every resample has none, unless it `is_fixed`: what no other
+    examples could have made another.
     """
     if not interval.defined:
         return Estimate(value, np.nan, np.nan, reason=interval.reason)

@@ -251,9 +251,13 @@ def test_a_difference_that_no_example_has_shown_yet_has_no_interval() -> None:
     generator = np.random.default_rng(0)
     passes = generator.dirichlet(np.ones(3), (4, 12))
     forecast = from_samples(passes, passes.mean(0), task="classification")
-    labels = np.zeros(12, int)
-    other = compare({"a": forecast, "b": passes[0]}, labels, metrics="all").to_frame()
-    same = compare({"a": passes[0], "b": passes[0]}, labels, metrics="all").to_frame()
+    labels, names = np.zeros(12, int), ["coverage_at_risk", "brier_resolution", "accuracy"]
+    other = mcdrop.compare(
+        {"a": forecast, "b": passes[0]}, labels, metrics=names, task="classification"
+    ).to_frame()
+    same = mcdrop.compare(
+        {"a": passes[0], "b": passes[0]}, labels, metrics=names, task="classification"
+    ).to_frame()
     row = other.set_index(["metric", "forecast"]).loc[("coverage_at_risk", "b")]
     assert row["difference"] == 0.0  # neither reaches the risk on these twelve
     assert np.isnan(row["difference_low"])
