@@ -98,7 +98,7 @@ clean: ## remove everything that was built, except .venv
 	@echo "Setting up .venv-cluster; the first time this takes a few minutes."
 	test -x .venv-cluster/bin/python || $(PYTHON) -m venv .venv-cluster
 	.venv-cluster/bin/python -m pip install --quiet --disable-pip-version-check \
-		-c constraints.txt -e '.[ray,spark]' pytest pytest-timeout hypothesis
+		-c constraints.txt -e '.[ray,serve,spark]' pytest pytest-timeout hypothesis
 	@touch $@
 
 .venv/.installed-%: .venv/.installed

@@ -29,7 +29,7 @@ mcdrop.MCDropout(case.build()).predict(case.inputs(2000), num_samples=passes)
 _STREAM = """
 import sys
 from mcdrop.cli import main
-status = main(["predict", *sys.argv[1:]])
+status = main(sys.argv[1:])
 assert status == 0, status
 """
 
@@ -41,34 +41,40 @@ def peak_by_passes(counts: tuple[int, ...] = (20, 200, 800)) -> dict[int, float]
 
 def peak_by_examples(counts: tuple[int, ...] = (50_000, 500_000, 2_000_000)) -> dict[int, float]:
     """Returns peak MiB of `mcdrop predict` from an .npy file to a .parquet file, by N."""
-    import keras
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        return {count: _predict(folder, count, f"{count}.parquet") for count in counts}
 
-    peaks = {}
-    with tempfile.TemporaryDirectory() as folder:
-        model = Path(folder) / "model.keras"
-        keras.Sequential(
-            [
-                keras.Input((64,)),
-                keras.layers.Dense(64, activation="relu"),
-                keras.layers.Dropout(0.5),
-                keras.layers.Dense(10, activation="softmax"),
-            ]
-        ).save(model)
+
+def peak_of_parts(counts: tuple[int, ...] = (50_000, 1_000_000)) -> dict[int, dict[str, float]]:
+    """Returns peak MiB of a folder of parts, and of the report on it, by N."""
+    peaks: dict[int, dict[str, float]] = {}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
         for count in counts:
-            data = Path(folder) / f"{count}.npy"
-            np.save(data, np.random.default_rng(0).random((count, 64), np.float32))
-            output = Path(folder) / f"{count}.parquet"
-            arguments = [
-                str(model),
-                str(data),
-                "--samples",
-                "20",
-                "--output",
-                str(output),
-                "--quiet",
-            ]
-            peaks[count] = _run(_STREAM, *arguments)
+            predicted = _predict(folder, count, str(count), "--scorable")
+            labels = folder / "labels.npy"
+            np.save(labels, np.random.default_rng(1).integers(0, 10, count))
+            stored, page = folder / str(count), folder / f"report-{count}"
+            options = ("--predictions", stored, "--labels", labels, "--output", page, "--quiet")
+            reported = _run(_STREAM, "report", *map(str, options))
+            peaks[count] = {"predict": predicted, "report": reported}
     return peaks
+
+
+def _predict(folder: Path, count: int, output: str, *options: str) -> float:
+    """Returns peak MiB of `mcdrop predict` on examples of 64 features, T = 20."""
+    model, data = folder / "model.keras", folder / f"{count}.npy"
+    if not model.exists():
+        import keras
+
+        layers = keras.layers
+        hidden = [layers.Dense(64, activation="relu"), layers.Dropout(0.5)]
+        top = layers.Dense(10, activation="softmax")
+        keras.Sequential([keras.Input((64,)), *hidden, top]).save(model)
+    np.save(data, np.random.default_rng(0).random((count, 64), np.float32))
+    paths = [str(model), str(data), "--output", str(folder / output)]
+    return _run(_STREAM, "predict", *paths, "--samples", "20", "--quiet", *options)
 
 
 def _run(program: str, *arguments: str) -> float:

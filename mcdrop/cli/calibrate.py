@@ -20,7 +20,6 @@ from mcdrop.cli.work import (
 )
 from mcdrop.errors import DataError
 from mcdrop.files import Kind, Output
-from mcdrop.loading.rows import rows_at_once
 from mcdrop.loading.saved import read_saved_model
 from mcdrop.recalibrate import SAVED_CALIBRATOR, calibrations
 from mcdrop.recalibrate.calibrations import Calibration, Fingerprint, MadeFor
@@ -52,15 +51,12 @@ def _calibrate(options: Namespace, output: Output, terminal: Terminal) -> None:
         calibrator = calibrations.fit(options.method, prediction, y, options.level)
     except DataError as error:
         raise DataError(f"--method {options.method} on {data_name}: {error}") from error
-    fingerprint = Fingerprint()
-    for block in examples.fitted.blocks(rows_at_once(examples.original.inputs.values())):
-        fingerprint.add(block)
     made_for = MadeFor.of(
         options.method,
         prediction,
         y,
         data_name=data_name,
-        fingerprint=fingerprint.digest(),
+        fingerprint=Fingerprint.of(examples.blocks()),
         model=calibrations.fingerprint_of_model(mc.model),
     )
     calibration = Calibration(calibrator, made_for)

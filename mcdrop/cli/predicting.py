@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from argparse import Namespace
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mcdrop.cli.terminal import Terminal
@@ -18,7 +18,6 @@ from mcdrop.cli.work import (
     wrap_model,
 )
 from mcdrop.distributed.columns import Columns, finish, uncertainty
-from mcdrop.loading.rows import rows_at_once
 from mcdrop.prediction import Prediction
 from mcdrop.recalibrate.calibrations import Calibration, Fingerprint, fingerprint_of_model
 
@@ -36,7 +35,6 @@ class Predicting:
         mc: The sampled model.
         examples: The data.
         trial: The prediction of the first examples.
-        fingerprint: Hash of the inputs taken so far.
     """
 
     options: Namespace
@@ -44,7 +42,6 @@ class Predicting:
     mc: MCDropout
     examples: Examples
     trial: Prediction
-    fingerprint: Fingerprint = field(default_factory=Fingerprint)
 
     @classmethod
     def open(
@@ -68,9 +65,8 @@ class Predicting:
         return len(self.examples.fitted)
 
     def blocks(self, start: int = 0) -> Iterator[Any]:
-        """Yields the inputs from an example on, and takes their hash."""
-        size = rows_at_once(self.examples.original.inputs.values())
-        return map(self.fingerprint.add, self.examples.fitted.blocks(size, start))
+        """Yields the inputs from an example on."""
+        return self.examples.blocks(start)
 
     def batches(
         self,
@@ -98,13 +94,18 @@ class Predicting:
         ):
             yield finish(only_output(predictions), self.calibration, options.abstain_above)
 
+    def _is_fitted_on(self, calibration: Calibration) -> bool:
+        """Returns whether a calibration was fitted on these inputs; reads few that are others."""
+        made_for = calibration.made_for
+        return (
+            len(self) == made_for.num_examples
+            and Fingerprint.of(self.blocks()) == made_for.fingerprint
+        )
+
     def tell(self, terminal: Terminal, **more: Any) -> None:
         """Says where the predictions are, and what may be expected of them."""
         options, calibration = self.options, self.calibration
-        if (
-            calibration is not None
-            and self.fingerprint.digest() == calibration.made_for.fingerprint
-        ):
+        if calibration is not None and self._is_fitted_on(calibration):
             terminal.warn(
                 f"{options.data} holds the data that {options.calibration} was fitted on, so "
                 "nothing that it promises holds for these predictions."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 from argparse import Namespace
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
@@ -41,6 +41,7 @@ from mcdrop.loading.expected import fill_images
 from mcdrop.loading.labels import check_numbers
 from mcdrop.loading.named import is_named
 from mcdrop.loading.ranges import input_warnings
+from mcdrop.loading.rows import rows_at_once
 from mcdrop.loading.saved import read_saved_model
 from mcdrop.prediction import Prediction
 from mcdrop.splitting import AUTO, PILOT_EXAMPLES, check_splitting
@@ -72,6 +73,10 @@ class Examples:
     original: Data
     fitted: Data
     warnings: Mapping[str, str] = field(default_factory=dict)
+
+    def blocks(self, start: int = 0) -> Iterator[Any]:
+        """Yields the inputs from an example on, as the model takes them."""
+        return self.fitted.blocks(rows_at_once(self.original.inputs.values()), start)
 
     def pictures(self) -> NDArray[Any] | None:
         """Returns the examples for showing when they are images, shape (N, height, width, ...)."""

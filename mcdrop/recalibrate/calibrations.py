@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -316,6 +316,14 @@ class Fingerprint:
 
     def __init__(self) -> None:
         self._hashes: dict[str, Any] = {}
+
+    @classmethod
+    def of(cls, blocks: Iterable[Any]) -> str:
+        """Returns the hash of a whole data set."""
+        found = cls()
+        for block in blocks:
+            found.add(block)
+        return found.digest()
 
     def add(self, block: Any) -> Any:
         """Takes in the next examples, and returns them."""

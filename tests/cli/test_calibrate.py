@@ -48,10 +48,7 @@ def plain(run, shelf, model="model.keras", data="data.npz"):
 
 
 def digest(*blocks):
-    found = Fingerprint()
-    for block in blocks:
-        found.add(np.array(block, dtype=object))
-    return found.digest()
+    return Fingerprint.of(np.array(block, dtype=object) for block in blocks)
 
 
 def test_texts_have_one_fingerprint_however_they_are_cut_and_no_other_texts_have_it():
