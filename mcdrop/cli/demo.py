@@ -13,6 +13,7 @@ from mcdrop.cli.work import (
     open_examples,
     read_labels,
     sample,
+    sample_again,
     wrap,
 )
 from mcdrop.errors import DataError
@@ -50,8 +51,9 @@ def _train_and_report(options: Namespace, output: Output, terminal: Terminal) ->
     evaluation = evaluate(prediction, read_labels(examples, prediction).values)
     evaluation = evaluation.with_warnings(examples.warnings)
     context = report.make_context(mc, settings, seconds)
+    again = sample_again(mc, examples, settings, terminal)
     with output.draft() as draft:
-        report.write(draft, evaluation, examples, context)
+        report.write(draft, evaluation, examples, context, sampled=again)
         model.save(draft / MODEL_NAME)
     terminal.say(evaluation.to_text())
     report.tell(options.output, terminal)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import time
 from argparse import Namespace
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from mcdrop.cli import requirements
@@ -23,6 +24,7 @@ from mcdrop.cli.work import (
     open_examples,
     read_labels,
     sample,
+    sample_again,
     tell_readings,
     try_out,
     versions,
@@ -90,7 +92,18 @@ def _report(options: Namespace, output: Output, terminal: Terminal) -> int:
     )
     evaluation = score(prediction, y, options).with_warnings(examples.warnings)
     context = make_context(mc, options, seconds, readings)
-    return publish(evaluation, examples, context, options, output, terminal, others, fitted)
+    again = sample_again(mc, examples, options, terminal)
+    return publish(
+        evaluation,
+        examples,
+        context,
+        options,
+        output,
+        terminal,
+        fitted,
+        others=others,
+        sampled=again,
+    )
 
 
 def score(prediction: Prediction, targets: NDArray[Any], options: Namespace) -> Evaluation:
@@ -106,10 +119,21 @@ def publish(
     options: Namespace,
     output: Output,
     terminal: Terminal,
-    others: Prediction | None = None,
     fitted: Fitted | None = None,
+    **more: Any,
 ) -> int:
-    """Writes the report, and says what it found; returns the exit status."""
+    """Writes the report, and says what it found; returns the exit status.
+
+    Args:
+        evaluation: What to report on.
+        examples: Its data.
+        context: Where the numbers come from.
+        options: As the user gave them.
+        output: The claimed directory.
+        terminal: Where to say what was found.
+        fitted: A calibrator to show the effect of.
+        **more: What else `write` takes.
+    """
     from mcdrop.cli import recalibration
 
     outcomes = requirements.judge(options.require, evaluation)
@@ -117,7 +141,7 @@ def publish(
     repaired = fitted.repair(evaluation.prediction) if fitted is not None else None
     result: dict[str, Any] = {"output": str(options.output), "evaluation": evaluation.to_dict()}
     with output.draft() as draft:
-        write(draft, evaluation, examples, context, others=others, repaired=repaired)
+        write(draft, evaluation, examples, context, repaired=repaired, **more)
         if outcomes:
             result["requirements"] = requirements.as_records(outcomes)
             _add_to_numbers(draft, "requirements", result["requirements"])
@@ -167,6 +191,7 @@ def write(
     *,
     others: Prediction | None = None,
     repaired: Recalibration | None = None,
+    sampled: Callable[[NDArray[np.intp]], Prediction] | None = None,
 ) -> None:
     """Writes the files of a report into a new folder."""
     from mcdrop import report
@@ -179,6 +204,7 @@ def write(
         out_of_distribution=others,
         recalibration=repaired,
         context=context,
+        sampled=sampled,
     )
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import platform
 from argparse import Namespace
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from math import prod
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,6 +44,7 @@ from mcdrop.loading.ranges import input_warnings
 from mcdrop.loading.rows import rows_at_once
 from mcdrop.loading.saved import read_saved_model
 from mcdrop.prediction import Prediction
+from mcdrop.report.votes import MOST_DOTS
 from mcdrop.splitting import AUTO, PILOT_EXAMPLES, check_splitting
 
 if TYPE_CHECKING:
@@ -77,6 +78,11 @@ class Examples:
     def blocks(self, start: int = 0) -> Iterator[Any]:
         """Yields the inputs from an example on, as the model takes them."""
         return self.fitted.blocks(rows_at_once(self.original.inputs.values()), start)
+
+    def choose(self, places: NDArray[np.intp]) -> Self:
+        """Returns the examples at some places, which keep their numbers in the whole data."""
+        original, fitted = (each.choose(places) for each in (self.original, self.fitted))
+        return replace(self, original=original, fitted=fitted)
 
     def pictures(self) -> NDArray[Any] | None:
         """Returns the examples for showing when they are images, shape (N, height, width, ...)."""
@@ -238,6 +244,20 @@ def sample(
     return only_output(predictions)
 
 
+def sample_again(
+    mc: MCDropout, examples: Examples, options: Namespace, terminal: Terminal
+) -> Callable[[NDArray[np.intp]], Prediction]:
+    """Returns what samples the examples at some places as before, and keeps the passes shown."""
+    most = options.samples if options.balanced else min(options.samples, MOST_DOTS)
+    again = {"keep_samples": True, "tolerance": None, "samples": most}
+    kept = Namespace(**vars(options) | again)
+
+    def sampled(places: NDArray[np.intp]) -> Prediction:
+        return sample(mc, examples.choose(places), kept, terminal, "Sampling those shown")
+
+    return sampled
+
+
 def passes_of(mc: MCDropout, options: Namespace) -> int:
     """Returns the number of passes of a model whose draws are settled."""
     return prod(mc.splitting) if isinstance(mc.splitting, tuple) else int(options.samples)
@@ -273,12 +293,7 @@ def leave_out_dropped(
         return prediction, examples, y
     told = {"dropped_examples": tell_dropped(prediction.dropped)}
     kept = np.flatnonzero(~prediction.dropped)
-    left = replace(
-        examples,
-        original=examples.original.choose(kept),
-        fitted=examples.fitted.choose(kept),
-        warnings={**examples.warnings, **told},
-    )
+    left = replace(examples.choose(kept), warnings={**examples.warnings, **told})
     return prediction.take(kept), left, y[kept]
 
 

@@ -23,6 +23,7 @@ from mcdrop.report.context import ReportContext, check_class_names, check_images
 from mcdrop.report.gallery import gallery
 from mcdrop.report.out_of_distribution import out_of_distribution as compare_data
 from mcdrop.report.recalibration import Recalibration, recalibrated
+from mcdrop.report.votes import Sampled
 from mcdrop.report.words import find
 
 
@@ -34,6 +35,7 @@ def build(
     out_of_distribution: Prediction | None = None,
     recalibration: Recalibration | None = None,
     context: ReportContext | None = None,
+    sampled: Sampled | None = None,
 ) -> Content:
     """Returns the content of a report; see `mcdrop.report.write` for the arguments.
 
@@ -55,7 +57,7 @@ def build(
     parts["convergence"] = convergence(prediction, np.asarray(evaluation.y_true))
     if has_map(prediction):
         parts["doubt"] = map_of(prediction, np.asarray(evaluation.y_true), out_of_distribution)
-    parts["gallery"] = gallery(evaluation, names, images)
+    parts["gallery"] = gallery(evaluation, names, images, sampled)
     return Content(
         kind=kind,
         evaluation=evaluation,

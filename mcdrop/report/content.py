@@ -145,13 +145,11 @@ class VoteCount:
     Attributes:
         name: Name of the class.
         passes: Number of passes.
-        dots: Dots that stand for them: one a pass, or a hundred for all where there are more.
         is_true: Whether it is the true class.
     """
 
     name: str
     passes: int
-    dots: int
     is_true: bool
 
 
@@ -178,6 +176,8 @@ class GalleryItem:
         classes: The classes that matter for this example; empty for regression.
         votes: The classes that passes put first, the most frequent first; where each example is
             of one class and its passes are known.
+        passes: Place in `votes` of the class that each pass puts first, in the order of the
+            passes; of many passes the first.
         interval: Mean and predictive interval, regression with one output only.
         target: Its target, likewise.
         plain: Its deterministic prediction, likewise.
@@ -194,6 +194,7 @@ class GalleryItem:
     measures: dict[str, float]
     classes: tuple[ClassShare, ...] = ()
     votes: tuple[VoteCount, ...] = ()
+    passes: tuple[int, ...] = ()
     interval: Estimate | None = None
     target: float | None = None
     plain: float | None = None

@@ -16,17 +16,15 @@ from mcdrop.evaluation.records import Estimate
 from mcdrop.evaluation.targets import VOID_LABEL
 from mcdrop.prediction import Prediction
 from mcdrop.report import thumbnails
-from mcdrop.report.content import ClassShare, GalleryItem, MapPanel, VoteCount
+from mcdrop.report.content import ClassShare, GalleryItem, MapPanel
 from mcdrop.report.context import kind_of
+from mcdrop.report.votes import Sampled, hesitation, winners
 
 GROUP_SIZE = 50
 """Examples of each list; four lists make at most 200."""
 MAP_GROUP_SIZE = 8
 SHOWN_CLASSES = 4
 SHOWN_LABELS = 6
-MOST_LANES = 5
-"""Classes into which passes are seen to fall."""
-MOST_DOTS = 100
 
 GROUPS = {
     "most_uncertain": "Most uncertain",
@@ -145,11 +143,28 @@ class _Subject:
 
 
 def gallery(
-    evaluation: Evaluation, names: Sequence[str], images: Array | None
+    evaluation: Evaluation,
+    names: Sequence[str],
+    images: Array | None,
+    sampled: Sampled | None = None,
 ) -> tuple[GalleryItem, ...]:
-    """Returns the examples at the top of each list, each once, in the order of the data."""
+    """Returns the examples at the top of each list, each once, in the order of the data.
+
+    Args:
+        evaluation: The evaluation.
+        names: Names of the classes.
+        images: The inputs, when they are images.
+        sampled: Draws the passes of the examples at some places again, when they were not kept.
+
+    Raises:
+        DataError: What was drawn again are not the passes of the evaluation.
+    """
     subject = _Subject(evaluation, names, images)
     groups = _choose(subject)
+    places = sorted(groups)
+    first = None
+    if subject.kind == "classes":
+        first = winners(evaluation.prediction, np.array(places, dtype=np.intp), sampled)
     make: Callable[[_Subject, int], dict[str, Any]]
     if subject.is_map:
         make = _map_of_values if subject.kind == "values" else _map_of_classes
@@ -166,8 +181,9 @@ def gallery(
             if images is None
             else thumbnails.image_uri(images[index], subject.limits, side),
             **make(subject, index),
+            **({} if first is None else _hesitation(subject, index, first[place])),
         )
-        for index in sorted(groups)
+        for place, index in enumerate(places)
     )
 
 
@@ -219,7 +235,6 @@ def _classes(subject: _Subject, index: int) -> dict[str, Any]:
         "predicted": subject.names[predicted],
         "deterministic": subject.names[int(plain.argmax())],
         "correct": predicted == truth,
-        "votes": _votes(subject, index),
         "classes": tuple(
             ClassShare(
                 name=subject.names[c],
@@ -234,39 +249,10 @@ def _classes(subject: _Subject, index: int) -> dict[str, Any]:
     }
 
 
-def _votes(subject: _Subject, index: int) -> tuple[VoteCount, ...]:
-    """Returns how many passes put each class first, and the true class in any case."""
-    if subject.votes is None:
-        return ()
-    passes = int(subject.prediction.num_samples_per_example[index])
-    counts = np.rint(passes * subject.votes[index]).astype(int)
-    truth = int(subject.truth[index])
-    ranked = [int(c) for c in np.argsort(-counts, kind="stable") if counts[c] or c == truth]
-    shown = ranked if len(ranked) <= MOST_LANES else ranked[: MOST_LANES - 1]
-    if truth not in shown:
-        shown[-1] = truth
-    rows = [(subject.names[c], int(counts[c]), c == truth) for c in shown]
-    if left := passes - sum(number for _, number, _ in rows):
-        rows.append((f"{len(ranked) - len(shown)} other classes", left, False))
-    dots = _shared_out([number for _, number, _ in rows], min(passes, MOST_DOTS))
-    return tuple(
-        VoteCount(name, number, dot, is_true)
-        for (name, number, is_true), dot in zip(rows, dots, strict=True)
-    )
-
-
-def _shared_out(counts: Sequence[int], total: int) -> list[int]:
-    """Returns whole shares of a total in proportion to counts, by the largest remainders.
-
-    Example:
-        >>> _shared_out([700, 299, 1], 100)
-        [70, 30, 0]
-    """
-    exact = np.array(counts) * total / max(sum(counts), 1)
-    shares = np.floor(exact).astype(int)
-    for place in np.argsort(shares - exact, kind="stable")[: total - int(shares.sum())]:
-        shares[place] += 1
-    return [int(share) for share in shares]
+def _hesitation(subject: _Subject, index: int, first: Array) -> dict[str, Any]:
+    total = int(subject.prediction.num_samples_per_example[index])
+    truth, votes = int(subject.truth[index]), subject.votes
+    return {} if votes is None else hesitation(first, votes[index], total, subject.names, truth)
 
 
 def _labels(subject: _Subject, index: int) -> dict[str, Any]:

@@ -110,7 +110,8 @@ def _render(template: str, **values: Any) -> str:
         "value": lambda found: str(cell(found)),
         "missing": lambda value: value is None or bool(np.isnan(value)),
         "name": _name,
-        "votes": lambda rows: [[v.name, v.passes, v.dots, v.is_true] for v in rows],
+        "votes": lambda rows: [[v.name, v.passes, v.is_true] for v in rows],
+        "bytes": lambda numbers: base64.b64encode(bytes(numbers)).decode("ascii"),
         "isolated": isolated,
     }
     environment.globals |= {"plural": formatting.plural, "first_rows": FIRST_ROWS}

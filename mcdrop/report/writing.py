@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from mcdrop.files import Kind, claim
 from mcdrop.prediction import Prediction
@@ -33,6 +33,7 @@ def write(
     out_of_distribution: Prediction | None = None,
     recalibration: Recalibration | None = None,
     context: ReportContext | None = None,
+    sampled: Callable[[NDArray[np.intp]], Prediction] | None = None,
     force: bool = False,
 ) -> Path:
     """Writes the report on one model to a directory.
@@ -49,6 +50,9 @@ def write(
         out_of_distribution: The same model's prediction of data of another kind.
         recalibration: The evaluated prediction after recalibration, shown beside it.
         context: Names, command, versions and layers to state.
+        sampled: Of a classifier: a function that predicts the examples at some places of the
+            evaluated data again, with `keep_samples=True` and `examples=places`, so that the page
+            can show the passes of a few examples when those of all were not kept.
         force: Whether to replace a report that is already there.
 
     Returns:
@@ -57,7 +61,7 @@ def write(
     Raises:
         DataError: The directory exists and `force` is not set, it holds files that mcdrop did
             not write, or it cannot be written; images, names, the other or the repaired
-            prediction do not fit the evaluation.
+            prediction do not fit the evaluation; `sampled` returns other passes.
 
     Example:
         >>> import mcdrop, tempfile
@@ -79,6 +83,7 @@ def write(
             out_of_distribution=out_of_distribution,
             recalibration=recalibration,
             context=context,
+            sampled=sampled,
         )
         from mcdrop.report import numbers, pages
         from mcdrop.report.drawing import draw

@@ -43,6 +43,8 @@ def test_a_report_leaves_out_what_the_model_overflows_for(run, shelf, overflowin
     assert report["recalibration"]["num_fitted"] == 59
     rows = pd.read_parquet("out/predictions.parquet")["example"].tolist()
     assert rows == [number for number in range(20) if number != 2]
+    # Drawn again under the numbers that the examples have in the whole data.
+    assert {len(item["passes"]) for item in report["gallery"]} == {4}
     page = (tmp_path / "out" / "index.html").read_text(encoding="utf-8")
     assert "1 of 20 examples were dropped" in page
 

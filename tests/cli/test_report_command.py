@@ -52,6 +52,19 @@ def test_a_limit_takes_fewer_examples(report):
     assert json.loads(report("--limit", 20, "--json"))["evaluation"]["num_examples"] == 20
 
 
+def test_the_passes_of_the_examples_shown_are_those_that_were_counted(report, tmp_path):
+    report("--tolerance", 0.05, "--samples", 300)
+    numbers = json.loads((tmp_path / "out" / "report.json").read_text(encoding="utf-8"))
+    totals = set()
+    for item in numbers["gallery"]:
+        totals.add(total := sum(lane["passes"] for lane in item["votes"]))
+        assert len(item["passes"]) == min(total, 200)
+        for place, lane in enumerate(item["votes"]):
+            fell = item["passes"].count(place)
+            assert fell == lane["passes"] if total <= 200 else fell <= lane["passes"]
+    assert len(totals) > 1  # some stopped early
+
+
 def test_class_names_may_come_from_a_file(report, tmp_path):
     (tmp_path / "names.txt").write_text("adder\nboa\ncobra\n")
     report("--class-names", "names.txt")

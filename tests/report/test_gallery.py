@@ -5,7 +5,6 @@ import re
 import numpy as np
 import pytest
 
-import mcdrop
 from mcdrop.prediction import Prediction
 from mcdrop.report import gallery as module
 from mcdrop.report.building import build
@@ -126,30 +125,6 @@ def test_quantities_are_computed_once_not_once_a_picture(classification, monkeyp
     )
     assert len(gallery(classification, NAMES, None)) > 50
     assert len(calls) < 10
-
-
-def test_the_votes_are_those_of_the_passes(classification):
-    prediction = classification.prediction
-    for item in build(classification).gallery:
-        first = prediction.samples[:, item.index].argmax(axis=-1)
-        for row in item.votes:
-            assert row.passes == row.dots
-            if row.name.isdigit():
-                assert row.passes == (first == int(row.name)).sum()
-        assert sum(row.passes for row in item.votes) == prediction.num_samples
-        assert [row.name for row in item.votes if row.is_true] == [item.label]
-        assert len(item.votes) <= 6
-
-
-def test_of_many_passes_a_dot_is_a_hundredth():
-    generator = np.random.default_rng(0)
-    passes = generator.dirichlet(np.ones(12), (250, 5))
-    prediction = mcdrop.from_samples(passes, passes[0], task="classification")
-    evaluation = mcdrop.evaluate(prediction, np.arange(5), num_resamples=100)
-    for item in build(evaluation).gallery:
-        assert sum(row.passes for row in item.votes) == 250
-        assert sum(row.dots for row in item.votes) == 100
-        assert item.votes[-1].name.endswith("other classes")
 
 
 @pytest.mark.parametrize("name", ["multilabel", "segmentation", "regression"])

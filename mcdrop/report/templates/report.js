@@ -392,6 +392,7 @@
     const about = stage.querySelector("[data-about]");
     const replay = stage.querySelector("[data-replay]");
     const said = stage.querySelector("[data-said]");
+    const passing = stage.querySelector("[data-pass]");
     const buttons = [...gallery.querySelectorAll("[data-votes]")];
     let chosen = buttons.find((button) => button.dataset.index === stage.dataset.watch);
     let timer = 0;
@@ -402,55 +403,44 @@
       made.className = label;
       return made;
     }
-    function row([name, , , isTrue]) {
+    function row([name, , isTrue]) {
       const made = element("li");
       const title = element("span", "", "lane-name");
       title.append(element("bdi", name), isTrue ? " \u2713" : "");
       made.append(title, element("span", "", "lane"), element("span", "0", "n"));
       return made;
     }
-    // The votes are counted, not when each was given: any order is as good; this one is always the same.
-    function order(rows) {
-      const places = rows.flatMap(([, , dots], place) => Array(dots).fill(place));
-      let state = 1;
-      for (let last = places.length - 1; last > 0; last -= 1) {
-        state = (state * 48271) % 2147483647;
-        const other = state % (last + 1);
-        [places[last], places[other]] = [places[other], places[last]];
-      }
-      return places;
-    }
     function finish(rows, made) {
       rows.forEach(([, passes], place) => { made[place].querySelector(".n").textContent = count(passes); });
-      said.textContent = "Example " + chosen.dataset.index + ": " + rows.map(([name, passes, , isTrue]) =>
+      said.textContent = "Example " + chosen.dataset.index + ": " + rows.map(([name, passes, isTrue]) =>
         count(passes) + (passes === 1 ? " pass says " : " passes say ") + name
         + (isTrue ? ", the true class" : "")).join("; ") + ".";
     }
     function play() {
       const rows = JSON.parse(chosen.dataset.votes);
       const made = rows.map(row);
-      const fall = order(rows);
+      const falls = Uint8Array.from(atob(chosen.dataset.passes), (letter) => letter.charCodeAt(0));
       const drop = (place) => made[place].querySelector(".lane").append(element("i"));
       clearTimeout(timer);
-      said.textContent = "";
+      said.textContent = passing.textContent = "";
       lanes.replaceChildren(...made);
       if (still.matches) {
-        fall.forEach(drop);
+        falls.forEach(drop);
         finish(rows, made);
         return;
       }
       const shown = rows.map(() => 0);
       (function next(step) {
-        if (step === fall.length) {
+        if (step === falls.length) {
           finish(rows, made);
           return;
         }
-        const place = fall[step];
+        const place = falls[step];
         drop(place);
         shown[place] += 1;
-        made[place].querySelector(".n").textContent =
-          count(Math.round(rows[place][1] * shown[place] / rows[place][2]));
-        timer = setTimeout(next, Math.max(20, 3000 / fall.length), step + 1);
+        made[place].querySelector(".n").textContent = count(shown[place]);
+        passing.textContent = "Pass " + count(step + 1);
+        timer = setTimeout(next, Math.max(20, 3000 / falls.length), step + 1);
       })(0);
     }
     buttons.forEach(function (button) {
