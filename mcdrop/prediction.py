@@ -20,6 +20,7 @@ from mcdrop._prediction_checks import TASKS as TASKS
 from mcdrop._prediction_checks import check_fields
 from mcdrop.errors import DataError
 from mcdrop.files import Kind, npz
+from mcdrop.files.paths import as_path
 from mcdrop.pass_statistics import entropy, jackknife, leave_group_out
 from mcdrop.splitting import Splitting, check_splitting, levels_of, variance_of_mean
 from mcdrop.stopping import TIED, reach_of_probability, unseen_variance
@@ -404,7 +405,9 @@ class Prediction:
             DataError: The file exists and `force` is not set, it is no saved prediction, or it
                 cannot be written.
         """
-        npz.save(Path(path), header_of(self), self._arrays(), SAVED_PREDICTION, force=force)
+        npz.save(
+            as_path("path", path), header_of(self), self._arrays(), SAVED_PREDICTION, force=force
+        )
 
     @classmethod
     def load(cls, path: str | Path) -> Prediction:
@@ -413,7 +416,7 @@ class Prediction:
         Raises:
             DataError: The file is missing, damaged, or not a saved prediction.
         """
-        header, arrays = npz.load(Path(path), FORMAT, FORMAT_VERSION)
+        header, arrays = npz.load(as_path("path", path), FORMAT, FORMAT_VERSION)
         names = {field.name for field in fields(cls)}
         if not set(arrays) <= names:
             raise DataError(f"{path} holds unknown arrays: {sorted(set(arrays) - names)}.")

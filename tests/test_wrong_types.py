@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 from keras import layers
+from matplotlib.figure import Figure
 
 import mcdrop
 from mcdrop.errors import DataError, McdropError
@@ -93,7 +94,7 @@ def test_settings_of_what_comes_after(mc, prediction, value, tmp_path, monkeypat
         "force": lambda: mc.export("out", num_samples=2, force=value),
     }
     if not isinstance(value, str):
-        calls["output"] = lambda: mc.export(value, num_samples=2)
+        calls["path"] = lambda: mc.export(value, num_samples=2)
     for name, call in calls.items():
         said = fault(call)
         if value is not None or name not in ("metrics", "reference"):
@@ -106,6 +107,18 @@ def test_data_and_indices(mc, prediction, value):
     for call in (mc.predict, mc.sample, prediction.take):
         said = fault(call, value)
         assert said is None or "`x" in said or "`indices`" in said
+
+
+@pytest.mark.parametrize("value", WRONG, ids=repr)
+def test_figures_and_files(prediction, value):
+    functions = [getattr(mcdrop.plot, name) for name in mcdrop.plot.__all__]
+    for draw in functions:
+        axes = Figure().subplots()
+        fault(draw, value, np.array([0, 1, 0, 1]), ax=axes)
+        fault(draw, prediction, value, ax=axes)
+    for read in (mcdrop.Prediction.load, mcdrop.recalibrate.load, prediction.save):
+        if not isinstance(value, str):
+            assert "expected a path" in fault(read, value)
 
 
 def test_examples_that_are_not_there(prediction):

@@ -205,6 +205,11 @@ def _settings(evaluation: Evaluation) -> dict[str, Any]:
 
 def check_same_model(known: Prediction, other: Prediction) -> None:
     """Raises DataError unless both predictions can be of one model, sampled alike."""
+    if not isinstance(other, Prediction):
+        raise DataError(
+            f"`out_of_distribution` is a {type(other).__name__}, expected a Prediction of other "
+            "data by the same model."
+        )
     if known.task != other.task or known.mean.shape[1:] != other.mean.shape[1:]:
         raise DataError(
             f"`out_of_distribution` has task {other.task!r} and output shape "

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from mcdrop.errors import DataError
 from mcdrop.files import manifest, workplaces
+from mcdrop.files.paths import as_path
 from mcdrop.files.signals import stopping_waits
 from mcdrop.files.workplaces import Busy, Workplace
 
@@ -222,9 +223,8 @@ def _resolve(path: AnyPath) -> Path:
     Raises:
         DataError: No output can have this name.
     """
-    if not isinstance(path, (str, os.PathLike)):
-        raise DataError(f"The output is {path!r}, expected a path: a string or a pathlib.Path.")
-    text = os.fspath(path)
+    given = as_path("path", path)
+    text = os.fspath(given)
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -233,7 +233,6 @@ def _resolve(path: AnyPath) -> Path:
         ) from None
     if "\0" in text:
         raise DataError(f"The output {text!a} has a NUL character in its name.")
-    given = Path(path)
     try:
         target = given.resolve()
         if given.is_symlink() and not target.exists():

@@ -17,6 +17,7 @@ from mcdrop.files.archives import (
     read_member,
     read_start,
 )
+from mcdrop.files.paths import as_path
 
 _HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 _HDF5_SUFFIXES = (".h5", ".hdf5")
@@ -69,7 +70,7 @@ def read_saved_model(path: str | Path) -> SavedModel:
         ModelError: The file is missing, damaged, of another format, holds weights only, was
             written by Keras 1, or holds Python code.
     """
-    file = Path(path)
+    file = as_path("path", path)
     if not file.exists():
         raise ModelError(f"{file} does not exist. Pass the .keras file that model.save wrote.")
     if file.is_dir():

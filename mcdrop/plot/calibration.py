@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mcdrop._checks import as_float
+from mcdrop._checks import as_float, check_not_empty
 from mcdrop.diagnostics.calibration import CalibrationCurve, calibration_curves
 from mcdrop.diagnostics.regression import PitHistogram, pit_of
 from mcdrop.diagnostics.regression import pit_histogram as compute_pit_histogram
@@ -206,5 +206,7 @@ def draw_pit_histogram(histogram: PitHistogram, ax: Axes) -> Axes:
 def _transform(forecast: Prediction | ArrayLike, y_true: ArrayLike | None) -> Array:
     """Returns the probability integral transform of a prediction, or the one given."""
     if not isinstance(forecast, Prediction):
-        return as_float("forecast", forecast)
+        transform = np.atleast_1d(as_float("forecast", forecast))
+        check_not_empty("forecast", transform)
+        return transform
     return pit_of(forecast, regression_targets(forecast, y_true), seed=0)

@@ -71,12 +71,12 @@ def doubt_map(
         >>> doubt_map(prediction, np.zeros(30, int), ax=Figure().subplots()).get_xlabel()
         'Predictive entropy (nats)'
     """
+    targets = match_targets(prediction, y_true)
     if not has_map(prediction):
         raise DataError(
             f"The prediction's task is {prediction.task!r} and its mean has shape "
             f"{prediction.mean.shape}, expected one class an example, of passes that are known."
         )
-    targets = match_targets(prediction, y_true)
     if out_of_distribution is not None:
         check_same_model(prediction, out_of_distribution)
     found = map_of(prediction, targets.y, out_of_distribution)

@@ -67,9 +67,10 @@ def _class_forecast(forecast: Prediction | ArrayLike, y_true: ArrayLike) -> Clas
 
 
 def _match(prediction: Prediction, y_true: ArrayLike, tasks: tuple[str, ...]) -> Targets:
+    targets = match_targets(prediction, y_true)
     if prediction.task not in tasks:
         raise DataError(
             f"The prediction's task is {prediction.task!r}, expected {' or '.join(tasks)}; see "
             "mcdrop.plot for what can be drawn of it."
         )
-    return match_targets(prediction, y_true)
+    return targets

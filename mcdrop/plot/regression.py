@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mcdrop._checks import as_matched
+from mcdrop._checks import as_matched, check_count
 from mcdrop.diagnostics.regression import (
     IntervalPoints,
     SpreadBins,
@@ -74,8 +74,9 @@ def predictive_intervals(
             forecast=forecast, y_true=y_true, low=low, high=high
         )
     points = interval_points(targets, mean, bottom, top)
-    if output not in points.output:
-        raise DataError(f"`output` is {output!r}, expected one of 0 to {int(points.output.max())}.")
+    last = int(points.output.max())
+    if check_count("output", output, minimum=0) > last:
+        raise DataError(f"`output` is {output!r}, expected one of 0 to {last}.")
     return draw_predictive_intervals(points.of(output), current_axes(ax))
 
 

@@ -178,7 +178,7 @@ def convergence(
             f"The prediction has {prediction.num_samples} passes, too few to draw against their "
             "number. Make at least 3."
         )
-    name = check_choice("metric", metric or next(iter(curves)), tuple(curves))
+    name = check_choice("metric", next(iter(curves)) if metric is None else metric, tuple(curves))
     return draw_convergence(curves[name], current_axes(ax))
 
 

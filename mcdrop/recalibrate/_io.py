@@ -12,6 +12,7 @@ from typing import Any, Self, TypeVar
 from mcdrop.errors import DataError
 from mcdrop.files import Kind, replaced
 from mcdrop.files.archives import describe, read_text
+from mcdrop.files.paths import as_path
 
 Value = TypeVar("Value")
 
@@ -92,7 +93,7 @@ def read(path: str | os.PathLike[str]) -> tuple[str, dict[str, Any]]:
     Raises:
         DataError: The file is missing, damaged, of another format or of another version.
     """
-    text = read_text(Path(path), DataError, MOST_BYTES)
+    text = read_text(as_path("path", path), DataError, MOST_BYTES)
     try:
         document = json.loads(text)
     except (ValueError, RecursionError) as error:

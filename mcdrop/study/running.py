@@ -14,6 +14,7 @@ import pandas as pd
 from mcdrop._checks import as_array, check_count, check_number
 from mcdrop.errors import DataError
 from mcdrop.files import replaced
+from mcdrop.files.paths import as_path
 from mcdrop.study.grid import Grid, settings_of
 from mcdrop.study.paired import summarize
 from mcdrop.study.plan import Found, Job, Plan, Row, Tick
@@ -228,9 +229,10 @@ def execute(
             **plan.record,
             "versions": {package: version(package) for package in _PACKAGES},
         }
-        with open_folder(Path(output), record, resume=resume) as folder:
+        target = as_path("output", output)
+        with open_folder(target, record, resume=resume) as folder:
             rows = _work(plan, folder, progress)
-            with replaced(Path(output) / TABLE, KIND, force=True) as draft:
+            with replaced(target / TABLE, KIND, force=True) as draft:
                 in_order(plan, rows).to_parquet(draft, index=False)
     return StudyResult(plan.name, in_order(plan, rows), plan.references, confidence_level)
 
