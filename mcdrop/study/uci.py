@@ -3,7 +3,7 @@
 The recipe is that of the authors' code: standardized inputs and targets, one hidden layer, dropout
 before it and before the output, Adam, batches of 128, and the weight decay of equation 7 with prior
 length-scale 0.01. Rate and precision of the noise are chosen on the last fifth of the training
-rows, and the network that was trained on the rest is tested, without another training on all rows.
+rows, and a network that is trained with them on all rows is tested.
 """
 
 from __future__ import annotations
@@ -42,6 +42,7 @@ WIDE_PRECISIONS = 2.0 ** np.arange(-4.0, 12.25, 0.25)
 _BATCH_SIZE = 128
 _LENGTH_SCALE = 1e-2
 _VALIDATION_SAMPLES = 1000
+_VALIDATION_SHARE = 0.2
 _SPLITS_AT_ONCE = 10
 
 
@@ -117,7 +118,7 @@ def _jobs(table: RegressionData, settings: tuple[str, ...], request: Request) ->
         for splits in by_size.values()
         for start in range(0, len(splits), _SPLITS_AT_ONCE)
     ]
-    ticks = request.epochs * len(table.rates)
+    ticks = 2 * request.epochs * len(table.rates)
     return [
         Job(settings, splits, partial(run_splits, table, splits, request), ticks=ticks)
         for splits in parts
@@ -125,14 +126,17 @@ def _jobs(table: RegressionData, settings: tuple[str, ...], request: Request) ->
 
 
 class _Split:
-    """One split of a table: inputs and targets standardized by the rows that are trained on.
+    """Rows of a split of a table, standardized by those that are trained on.
 
-    The last fifth of the training rows is kept for validation.
+    Args:
+        table: The table.
+        number: Which split.
+        validation_share: Share of the training rows, the last of them, kept for validation.
     """
 
-    def __init__(self, table: RegressionData, number: int) -> None:
+    def __init__(self, table: RegressionData, number: int, validation_share: float) -> None:
         train, test = table.splits[number]
-        cut = int(0.8 * len(train))
+        cut = int((1.0 - validation_share) * len(train))
         rows = {"train": train[:cut], "validation": train[cut:], "test": test}
         x, y = table.x[rows["train"]], table.y[rows["train"]]
         spread = x.std(axis=0)
@@ -155,13 +159,12 @@ class _Split:
 
 
 @dataclass(frozen=True, eq=False)
-class _Candidate:
-    """A trained network of a split: its place in a stack, and how it did on the validation rows."""
+class _Choice:
+    """What may be chosen for a split: rate, precision, and how the validation rows liked them."""
 
-    stack: stacked.Stack
-    place: int
+    rate: float
     precision: float
-    validation: FloatArray
+    fitted_precision: float
     log_likelihood: float
 
 
@@ -169,77 +172,64 @@ def run_splits(
     table: RegressionData, numbers: Sequence[int], request: Request, tick: Tick
 ) -> Found:
     """Returns the test scores of splits with sets of one size, whose networks are stacked."""
-    splits = [_Split(table, number) for number in numbers]
-    best: dict[int, _Candidate] = {}
+    parts = [_Split(table, number, _VALIDATION_SHARE) for number in numbers]
+    best: dict[int, _Choice] = {}
     for rate in table.rates:
-        for split, candidate in _candidates(table, splits, rate, request, tick):
-            known = best.get(split.number)
-            if known is None or candidate.log_likelihood > known.log_likelihood:
-                best[split.number] = candidate
+        for number, choice in _choices(table, parts, rate, request, tick):
+            if number not in best or choice.log_likelihood > best[number].log_likelihood:
+                best[number] = choice
     rows: list[Row] = []
     for rate in table.rates:
-        chosen = [split for split in splits if best[split.number].stack.rate == rate]
+        chosen = [number for number in numbers if best[number].rate == rate]
         if chosen:
-            rows += _tested(table, chosen, best, request)
+            rows += _tested(table, chosen, best, request, tick)
+        else:
+            for _ in range(request.epochs):
+                tick()
     return Found(rows)
 
 
-def _candidates(
+def _choices(
     table: RegressionData, splits: Sequence[_Split], rate: float, request: Request, tick: Tick
-) -> Iterator[tuple[_Split, _Candidate]]:
-    """Yields the networks of one rate, one a split and precision, trained and validated."""
-    networks = list(product(splits, table.precisions))
-    seed = splits[0].number
-    stack = stacked.train(
-        stacked.Stack(
-            rate,
-            stacked.initial_weights(
-                [split.number for split, _ in networks], table.x.shape[1], table.hidden
-            ),
-        ),
-        _side_by_side([split.x["train"] for split, _ in networks]),
-        _side_by_side([(split.y["train"] - split.center) / split.spread for split, _ in networks]),
-        penalties=[split.penalty(rate, precision) for split, precision in networks],
-        epochs=request.epochs,
-        batch_size=_BATCH_SIZE,
-        seed=seed,
-        on_epoch=tick,
-    )
-    samples = _passes(
-        stack,
-        [split for split, _ in networks],
-        "validation",
-        min(request.num_samples, _VALIDATION_SAMPLES),
-        seed,
-    )
-    for place, (split, precision) in enumerate(networks):
-        passes = samples[..., place]
-        found = metrics.mixture_log_likelihood(
-            passes, split.y["validation"], noise_variance=1.0 / precision
-        )
-        yield split, _Candidate(stack, place, precision, passes, found)
+) -> Iterator[tuple[int, _Choice]]:
+    """Yields the choices of one rate, one a split and precision, trained and validated."""
+    pairs = list(product(splits, table.precisions))
+    networks = [split for split, _ in pairs]
+    stack = _trained(table, networks, rate, [precision for _, precision in pairs], request, tick)
+    num_samples = min(request.num_samples, _VALIDATION_SAMPLES)
+    samples = _passes(stack, networks, "validation", num_samples)
+    for place, (split, precision) in enumerate(pairs):
+        likelihoods = {
+            tried: metrics.mixture_log_likelihood(
+                samples[..., place], split.y["validation"], noise_variance=1.0 / tried
+            )
+            for tried in (precision, *(WIDE_PRECISIONS / split.spread**2))
+        }
+        fitted = float(max(likelihoods, key=likelihoods.__getitem__))
+        yield split.number, _Choice(rate, precision, fitted, likelihoods[precision])
 
 
 def _tested(
     table: RegressionData,
-    splits: Sequence[_Split],
-    best: Mapping[int, _Candidate],
+    numbers: Sequence[int],
+    best: Mapping[int, _Choice],
     request: Request,
+    tick: Tick,
 ) -> Iterator[Row]:
-    """Yields the test scores of splits whose best networks have one rate."""
-    chosen = [best[split.number] for split in splits]
-    stack = chosen[0].stack.take([candidate.place for candidate in chosen])
-    samples = _passes(stack, splits, "test", request.num_samples, splits[0].number)
+    """Yields the test scores of splits whose choices have one rate, trained on all their rows."""
+    splits = [_Split(table, number, 0.0) for number in numbers]
+    rate, precisions = best[numbers[0]].rate, [best[number].precision for number in numbers]
+    stack = _trained(table, splits, rate, precisions, request, tick)
+    samples = _passes(stack, splits, "test", request.num_samples)
     inputs = _side_by_side([split.x["test"] for split in splits]).astype(np.float32)
     off = np.asarray(stack.model()(inputs, training=False), dtype=np.float64)
-    for place, (split, candidate) in enumerate(zip(splits, chosen, strict=True)):
-        passes = samples[..., place]
+    for place, split in enumerate(splits):
+        choice, passes = best[split.number], samples[..., place]
         plain = off[None, :, place] * split.spread + split.center
-        fitted = _fitted_precision(split, candidate)
         by_setting = {
-            MONTE_CARLO: (passes, candidate.precision),
-            DETERMINISTIC: (plain, candidate.precision),
-            FITTED: (passes, fitted),
+            MONTE_CARLO: (passes, choice.precision),
+            DETERMINISTIC: (plain, choice.precision),
+            FITTED: (passes, choice.fitted_precision),
         }
         common = {"seed": split.number, "epoch": request.epochs}
         for name, (outputs, precision) in by_setting.items():
@@ -250,7 +240,7 @@ def _tested(
                 "log_likelihood": metrics.mixture_log_likelihood(
                     outputs, split.y["test"], noise_variance=1.0 / precision
                 ),
-                "dropout_rate": stack.rate,
+                "dropout_rate": rate,
                 "precision": precision,
             }
         if table.published:
@@ -258,24 +248,41 @@ def _tested(
             yield {**common, "setting": f"{table.name}, {PUBLISHED}", **scores}
 
 
-def _fitted_precision(split: _Split, candidate: _Candidate) -> float:
-    """Returns the precision of a wide grid under which the validation rows are likeliest."""
-    likelihoods = {
-        precision: metrics.mixture_log_likelihood(
-            candidate.validation, split.y["validation"], noise_variance=1.0 / precision
-        )
-        for precision in WIDE_PRECISIONS / split.spread**2
-    }
-    return float(max(likelihoods, key=likelihoods.__getitem__))
+def _trained(
+    table: RegressionData,
+    splits: Sequence[_Split],
+    rate: float,
+    precisions: Sequence[float],
+    request: Request,
+    tick: Tick,
+) -> stacked.Stack:
+    """Returns a network for each split and its precision, trained on the split's training rows."""
+    weights = stacked.initial_weights(
+        [split.number for split in splits], table.x.shape[1], table.hidden
+    )
+    return stacked.train(
+        stacked.Stack(rate, weights),
+        _side_by_side([split.x["train"] for split in splits]),
+        _side_by_side([(split.y["train"] - split.center) / split.spread for split in splits]),
+        penalties=[
+            split.penalty(rate, precision)
+            for split, precision in zip(splits, precisions, strict=True)
+        ],
+        epochs=request.epochs,
+        batch_size=_BATCH_SIZE,
+        seed=splits[0].number,
+        on_epoch=tick,
+    )
 
 
 def _passes(
-    stack: stacked.Stack, splits: Sequence[_Split], part: str, num_samples: int, seed: int
+    stack: stacked.Stack, splits: Sequence[_Split], part: str, num_samples: int
 ) -> FloatArray:
     """Returns the outputs of the passes in the unit of the targets, shape (T, N, K)."""
     inputs = _side_by_side([split.x[part] for split in splits]).astype(np.float32)
     mc = MCDropout(stack.model(), task="regression")
-    outputs = np.asarray(mc.sample(inputs, num_samples=num_samples, seed=seed), dtype=np.float64)
+    passes = mc.sample(inputs, num_samples=num_samples, seed=splits[0].number)
+    outputs = np.asarray(passes, dtype=np.float64)
     spreads, centers = ([getattr(split, name) for split in splits] for name in ("spread", "center"))
     return np.asarray(outputs * np.array(spreads) + np.array(centers))
 

@@ -87,24 +87,47 @@ def test_the_likelihood_cannot_pass_the_cap_of_its_precision(result):
     assert (runs["log_likelihood"] <= cap).all()
 
 
-def test_the_fitted_precision_is_the_best_on_the_validation_rows(folder):
-    split = uci._Split(regression_data.load(str(folder))[0], 0)
+def test_the_fitted_precision_is_the_best_on_the_validation_rows(folder, monkeypatch):
+    table = regression_data.load(str(folder))[0]
+    split = uci._Split(table, 0, 0.2)
     passes = np.repeat(split.y["validation"][None], 30, axis=0)
     passes = passes + np.random.default_rng(0).normal(scale=0.3, size=(30, 1))
-    candidate = uci._Candidate(None, 0, 1.0, passes, 0.0)
-    fitted = uci._fitted_precision(split, candidate)
-    best = metrics.mixture_log_likelihood(
-        passes, split.y["validation"], noise_variance=1.0 / fitted
-    )
-    for other in uci.WIDE_PRECISIONS / split.spread**2:
-        assert best >= metrics.mixture_log_likelihood(
-            passes, split.y["validation"], noise_variance=1.0 / other
+    monkeypatch.setattr(uci, "_trained", lambda *arguments: None)
+    monkeypatch.setattr(uci, "_passes", lambda *arguments: np.stack([passes] * 2, axis=-1))
+    for _, choice in uci._choices(table, [split], 0.1, request(folder), lambda: None):
+        best = metrics.mixture_log_likelihood(
+            passes, split.y["validation"], noise_variance=1.0 / choice.fitted_precision
         )
+        assert best > choice.log_likelihood
+        for other in uci.WIDE_PRECISIONS / split.spread**2:
+            assert best >= metrics.mixture_log_likelihood(
+                passes, split.y["validation"], noise_variance=1.0 / other
+            )
+
+
+def test_what_is_tested_was_trained_on_all_training_rows(folder, monkeypatch):
+    trained = []
+    train = uci.stacked.train
+
+    def spy(stack, x, y, **options):
+        trained.append(x.shape[:2])
+        return train(stack, x, y, **options)
+
+    monkeypatch.setattr(uci.stacked, "train", spy)
+    ticks = []
+    table = regression_data.load(str(folder))[0]
+    job = uci.plan(request(folder, seeds=2, epochs=2)).jobs[0]
+    job.work(lambda: ticks.append(1))
+    of_choice, of_test = (NUM_ROWS - 6) * 4 // 5, NUM_ROWS - 6
+    assert trained[: len(table.rates)] == [(of_choice, 2 * 2)] * 2
+    assert {rows for rows, _ in trained[2:]} == {of_test}
+    assert sum(networks for _, networks in trained[2:]) == 2
+    assert len(ticks) == job.ticks
 
 
 def test_nothing_of_test_or_validation_rows_is_in_the_scale(folder):
     table = regression_data.load(str(folder))[0]
-    split = uci._Split(table, 0)
+    split = uci._Split(table, 0, 0.2)
     assert split.x["train"].mean(axis=0) == pytest.approx([0.0, 0.0], abs=1e-12)
     train, test = table.splits[0]
     assert len(split.y["train"]) == int(0.8 * len(train))
