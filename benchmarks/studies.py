@@ -1,10 +1,13 @@
 """Runs studies and writes what docs/studies shows of them: answers, table, figures, numbers.
 
 `python -m benchmarks.studies [NAME ...]` runs those named, or all, as far as they are not run yet
-in `build/studies`; `--collect` only collects what lies there.
+in `build/studies`; `--collect` only collects what lies there. Figures are those that the page asks
+for. MNIST and the UCI tables are read from the folder that MCDROP_DATA names.
 """
 
 import argparse
+import os
+import re
 import shlex
 import shutil
 from pathlib import Path
@@ -23,22 +26,31 @@ from mcdrop.study.runs import PICTURES, RECORD, RUNS, read_rows
 DOCS = Path(__file__).parent.parent / "docs" / "studies"
 BUILD = Path("build") / "studies"
 
-MNIST = "--data mnist --seeds 3 --train-size 1000 --test-size 1000"
-DIGITS = "--data digits --seeds 3 --epochs 20 --samples 20"
+UCI = "--seeds 20 --epochs 4000 --samples 10000 --data $MCDROP_DATA/uci"
 COMMANDS = {
-    "rate": f"{MNIST} --epochs 12 --samples 20",
-    "placement": DIGITS,
-    "kind": DIGITS,
-    "averaging": f"{MNIST} --samples 100",
-    "activations": f"{MNIST} --epochs 10",
+    "rate": "--data mnist --seeds 3 --train-size 1000 --test-size 1000 --epochs 12 --samples 20",
+    "placement": "--data digits --seeds 3 --epochs 20 --samples 20",
+    "kind": "--data digits --seeds 3 --epochs 20 --samples 20",
+    "averaging": "--data mnist --seeds 3 --train-size 1000 --test-size 1000 --samples 100",
+    "activations": "--data mnist --seeds 3 --train-size 1000 --test-size 1000 --epochs 10",
     "vae": "--data mnist --seeds 3 --train-size 2000 --test-size 300 --epochs 15 --samples 20",
     "concrete": "--seeds 3 --epochs 20",
+    "uci/yacht": f"{UCI}/yacht",
+    "uci/boston": f"{UCI}/bostonHousing",
+    "shift": "--data mnist --seeds 5 --train-size 2000 --test-size 500 --epochs 10 --samples 20",
+    "active-learning": "--data mnist --seeds 3 --test-size 500 --epochs 5 --samples 20",
+    "advice": "--data mnist --seeds 3 --train-size 1000 --test-size 500 --epochs 15 --samples 20",
 }
-"""What is run: minutes on two cores each. The page of `rate` shows an earlier run by hand."""
+"""What is run, minutes on two cores each: a study, or one of its runs, "study/data"."""
 
 
 def command(name: str) -> list[str]:
-    return ["study", name, *shlex.split(COMMANDS[name]), "--output", str(BUILD / name)]
+    arguments = shlex.split(os.path.expandvars(COMMANDS[name]))
+    return ["study", study_of(name), *arguments, "--output", str(BUILD / name)]
+
+
+def study_of(name: str) -> str:
+    return name.split("/")[0]
 
 
 def run(name: str) -> None:
@@ -50,27 +62,44 @@ def run(name: str) -> None:
 def collect(name: str) -> None:
     source, target = BUILD / name, DOCS / name
     target.mkdir(parents=True, exist_ok=True)
-    plan = plan_study(name, request_of(build_parser().parse_args(command(name))))
+    plan = plan_study(study_of(name), request_of(build_parser().parse_args(command(name))))
     runs = in_order(plan, read_rows(source))
     summary = summarize(runs, plan.references)
     first, *others = answers(plan, runs, summary)
     (target / "answer.txt").write_text(f"{first}\n")
     (target / "others.txt").write_text("".join(f"- {sentence}\n" for sentence in others))
     (target / "table.txt").write_text(markdown(plan, summary))
-    summary.round(6).to_csv(target / "summary.csv", index=False)
+    told = summary[summary["score"].isin(list(plan.scores))]
+    told.to_csv(target / "summary.csv", index=False, float_format="%.6g")
     shutil.copy(source / RECORD, target / RECORD)
     shown = [name for name in runs.columns[4:] if name in plan.scores]
-    runs[[*runs.columns[:4], *shown]].round(6).to_csv(target / RUNS, index=False)
-    for group, settings in groups_of(plan).items():
-        slug = group.lower().replace(" ", "-")
-        compared = [each for each in settings if plan.references[each] != each]
-        if compared and not plan.logarithmic:
-            text = figures.differences(plan, summary, compared, plan.spoken[0])
-            (target / f"{slug}-differences.svg").write_text(text)
-        text = figures.curves(plan, runs, settings, plan.drawn[0], legend=True)
-        (target / f"{slug}-curves.svg").write_text(text)
-    if (source / PICTURES).is_dir():
-        shutil.copytree(source / PICTURES, target / PICTURES, dirs_exist_ok=True)
+    kept = runs[[*runs.columns[:4], *shown]]
+    kept.to_csv(target / RUNS, index=False, float_format="%.6g")
+    for slug, settings in groups_of(plan).items():
+        draw(plan, runs, summary, target, slug.lower().replace(" ", "-"), settings)
+    for picture in linked(name, "png"):
+        (target / PICTURES).mkdir(exist_ok=True)
+        shutil.copy(source / picture, target / picture)
+
+
+def draw(plan, runs, summary, target, slug, settings) -> None:
+    """Writes the figures of a group of settings that the page of the study shows."""
+    compared = [each for each in settings if plan.references[each] != each]
+    for figure in linked(str(target.relative_to(DOCS)), "svg"):
+        for score in plan.scores:
+            if figure == f"{slug}-{score}-differences.svg":
+                text = figures.differences(plan, summary, compared, score)
+            elif figure == f"{slug}-{score}.svg":
+                text = figures.curves(plan, runs, settings, score, legend=True)
+            else:
+                continue
+            (target / figure).write_text(text)
+
+
+def linked(name: str, kind: str) -> list[str]:
+    """Returns what the page of a study shows of a run's files of a kind."""
+    page = (DOCS / f"{study_of(name)}.md").read_text()
+    return re.findall(rf"\]\({re.escape(name)}/([^)]+\.{kind})\)", page)
 
 
 def markdown(plan, summary) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from mcdrop.study.paired import MINIMUM_SEEDS
-from mcdrop.study.plan import POINTS, Plan, Score
+from mcdrop.study.plan import POINTS, Plan, Score, signed
 
 _SCORES: Mapping[str, Score] = {
     "test_accuracy": Score("Test accuracy", "points", POINTS, 2),
@@ -86,13 +86,14 @@ def clause(row: Mapping[Any, Any], score: Score) -> str:
         row[key] * score.scale for key in ("difference", "difference_low", "difference_high")
     )
     unit = f" {score.unit}" if score.unit else ""
-    amount = f"{value:+.{score.digits}f}{unit}"
+    amount = f"{signed(value, score.digits)}{unit}"
     if row["seeds"] < MINIMUM_SEEDS:
         return f"{name} {amount}"
     if not np.isfinite(low):
         return f"{name} {amount} (no interval: {row['reason']})"
-    interval = f"[{low:+.{score.digits}f}, {high:+.{score.digits}f}]"
-    if low <= 0.0 <= high:
+    ends = [signed(number, score.digits) for number in (low, high)]
+    interval = f"[{', '.join(ends)}]"
+    if low <= 0.0 <= high or not set("".join(ends)) & set("+-"):
         return f"{name} {amount} {interval}, no clear difference"
     return f"{name} {'rises' if value > 0 else 'falls'}, {amount} {interval}"
 

@@ -13,7 +13,7 @@ import pandas as pd
 
 from mcdrop.study import figures
 from mcdrop.study.answers import answers
-from mcdrop.study.plan import POINTS, Plan, Score, group_of, short_name
+from mcdrop.study.plan import POINTS, Plan, Score, group_of, short_name, signed
 from mcdrop.study.running import StudyResult
 
 
@@ -129,5 +129,5 @@ def _cell(row: Mapping[Any, Any], score: Score) -> dict[str, str]:
     text = f"{value:.{score.digits}f}"
     if not np.isfinite(rest).all():
         return {"value": text, "difference": ""}
-    difference, low, high = (f"{number:+.{score.digits}f}" for number in rest)
+    difference, low, high = (signed(number, score.digits) for number in rest)
     return {"value": text, "difference": f"{difference} [{low}, {high}]"}

@@ -132,6 +132,17 @@ class Plan:
     pictures: Mapping[str, str] = field(default_factory=dict)
 
 
+def signed(number: float, digits: int) -> str:
+    """Returns a difference with its sign, without one where nothing but zeros is left.
+
+    Example:
+        >>> signed(0.26, 1), signed(-0.00001, 4), signed(float("nan"), 1)
+        ('+0.3', '0.0000', '+nan')
+    """
+    text = f"{number:+.{digits}f}"
+    return text if text.strip("+-0.") else text[1:]
+
+
 def beside(settings: Iterable[str], name: str) -> dict[str, str]:
     """Returns for each setting "group, ..." the one of the same group called `name`.
 

@@ -46,6 +46,16 @@ def sentence(study, **options):
     return answer(study, result_of(study, **options).summary(), study.headline)
 
 
+def test_what_rounding_leaves_has_no_sign_and_no_direction(rate):
+    said = sentence(rate, shift=-1e-9, noise=0.0)  # shift of a few last bits
+    runs = result_of(rate, shift=-1e-9, noise=1e-12)
+    page = render(rate, runs, {}, "digits")
+    for text in (said, sentence(rate, shift=-1e-9, noise=1e-12), page):
+        assert not re.search(r"[-+]0\.0+\b(?!\.)", text)
+    assert "falls" not in sentence(rate, shift=-1e-9, noise=1e-12)
+    assert "falls" in sentence(rate, shift=-1e-2, noise=1e-12)
+
+
 def test_every_study_has_its_module_and_asks_its_question():
     assert set(TRAINED) <= set(STUDIES)
     for name, question in STUDIES.items():
@@ -96,4 +106,4 @@ def test_the_page_is_whole_escaped_and_asks_for_nothing(rate):
     assert "<script>" not in page
     assert "&lt;b&gt;mine" in page
     assert not re.search(r"""(src|href)=["'](?!data:|#)""", page)
-    assert page.count("<svg") == 14
+    assert page.count("<svg") == 21
