@@ -22,12 +22,16 @@ ANY_LEVEL = 0.95
 """Level of the predictive intervals of a regression, where none are looked at."""
 
 
-def class_forecasts(forecast: Forecasts, y_true: ArrayLike) -> dict[str, ClassForecast]:
+def class_forecasts(forecast: Forecasts, y_true: ArrayLike | None) -> dict[str, ClassForecast]:
     """Returns forecasts by name: of a Prediction both its own, of several each one's own.
 
     Raises:
         DataError: A forecast is none of classes, or does not fit the labels.
     """
+    if y_true is None:
+        raise DataError("`y_true` is missing, expected the labels of the forecast.")
+    if isinstance(forecast, Mapping) and not forecast:
+        raise DataError("`forecast` holds no forecast, expected at least one by its name.")
     if isinstance(forecast, Mapping):  # a Prediction of several is that of its passes
         return {str(name): _class_forecast(value, y_true) for name, value in forecast.items()}
     if not isinstance(forecast, Prediction):

@@ -88,7 +88,7 @@ def uncertainty_histogram(
 def _right_and_wrong(
     forecast: Prediction | ArrayLike, y_true: ArrayLike | None, measure: str
 ) -> list[Array]:
-    answers = next(iter(class_forecasts(forecast, np.asarray(y_true)).values()))
+    answers = next(iter(class_forecasts(forecast, y_true).values()))
     values = getattr(answers, measure)
     if values is None:
         raise DataError(f"`{measure}` is not known without passes. Give a Prediction.")
