@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import os
 import stat
@@ -22,6 +23,8 @@ ALWAYS_ALLOWED = 2**30
 """Expanded size in bytes up to which the ratio does not matter."""
 
 ZIP_MAGIC = b"PK\x03\x04"
+UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+"""Marks at the start of text that Windows writes."""
 
 DAMAGES = (
     *(OSError, EOFError, ValueError, KeyError, IndexError, OverflowError, RecursionError),
@@ -120,8 +123,8 @@ def list_folder(folder: Path, error: type[McdropError]) -> list[Path]:
     return [folder / name for name in names]
 
 
-def read_text(path: Path, error: type[McdropError], most: int, encoding: str = "utf-8") -> str:
-    """Returns the text of a file of at most so many bytes.
+def read_text(path: Path, error: type[McdropError], most: int) -> str:
+    """Returns the text of a file of at most so many bytes, in UTF-8, or UTF-16 with its mark.
 
     Raises:
         McdropError: Of the type `error`, when the file cannot be read, is larger, or no text.
@@ -132,7 +135,7 @@ def read_text(path: Path, error: type[McdropError], most: int, encoding: str = "
             data = file.read(most + 1)
         if len(data) > most:
             raise error(f"{path} has more than {most:,} bytes, expected a small text file.")
-        return data.decode(encoding)
+        return data.decode("utf-16" if data.startswith(UTF_16) else "utf-8-sig")
     except FileNotFoundError:
         raise error(f"{path} does not exist.") from None
     except (OSError, ValueError) as problem:

@@ -52,7 +52,11 @@ def check_unique(path: Path, names: Sequence[str]) -> None:
 
 
 def check_apart(inputs: Sequence[str], labels: Sequence[str]) -> None:
-    """Raises DataError when an array or column is an input and a label at once."""
+    """Raises DataError when an array or column is named twice, or as an input and a label."""
+    for option, names in (("--x-key", inputs), ("--y-key", labels)):
+        twice = [name for name, count in Counter(names).items() if count > 1]
+        if twice:
+            raise DataError(f"{option} names {listed(map(repr, twice))} twice. Name each once.")
     both = [name for name in inputs if name in labels]
     if both:
         raise DataError(

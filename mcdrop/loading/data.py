@@ -228,7 +228,7 @@ def _open(source: str, options: DataOptions, expected: Mapping[str, InputSpec] |
             categories=table.categories,
             readings=table.readings,
         )
-    return _open_arrays(source, path, options)
+    return _open_arrays(source, path, options, tuple(expected or ()))
 
 
 def _check_keyless(source: str, options: DataOptions) -> None:
@@ -272,7 +272,7 @@ def rename_classes(data: Data, names: tuple[str, ...]) -> Data:
     return replace(data, class_names=names, readings=(*data.readings, note))
 
 
-def _open_arrays(source: str, path: Path, options: DataOptions) -> Data:
+def _open_arrays(source: str, path: Path, options: DataOptions, expected: Sequence[str]) -> Data:
     start = read_start(path, DataError)
     if start.startswith(_NPY_MAGIC):
         _check_keyless(source, options)
@@ -281,7 +281,7 @@ def _open_arrays(source: str, path: Path, options: DataOptions) -> Data:
         members = list_members(path, DataError)
         names = [name.removesuffix(".npy") for name in members if name.endswith(".npy")]
         if names:
-            return _open_npz(source, path, names, options)
+            return _open_npz(source, path, names, options, expected)
     raise DataError(
         f"{source} is neither an .npz, .npy, .parquet, .csv, .tsv or .txt file nor a folder of "
         f"images. {_WAYS_OUT.get(path.suffix.lower(), _SAVE_ARRAYS)}"
@@ -289,12 +289,15 @@ def _open_arrays(source: str, path: Path, options: DataOptions) -> Data:
 
 
 def _open_npy(path: Path) -> NpyRows:
-    read_start(path, DataError)
+    if not read_start(path, DataError).startswith(_NPY_MAGIC):
+        raise DataError(f"{path} is no .npy file. Save the array with np.save(file, array).")
     return npy_rows(str(path), ByteSource(path))
 
 
-def _open_npz(source: str, path: Path, names: Sequence[str], options: DataOptions) -> Data:
-    x_keys, y_key = _choose_keys(source, names, options)
+def _open_npz(
+    source: str, path: Path, names: Sequence[str], options: DataOptions, expected: Sequence[str]
+) -> Data:
+    x_keys, y_key = _choose_keys(source, names, options, expected)
     rows = {
         name: npy_rows(f"{name} in {source}", ByteSource(path, f"{name}.npy"))
         for name in (*x_keys, *([y_key] if y_key else []), "class_names")
@@ -308,7 +311,7 @@ def _open_npz(source: str, path: Path, names: Sequence[str], options: DataOption
 
 
 def _choose_keys(
-    source: str, names: Sequence[str], options: DataOptions
+    source: str, names: Sequence[str], options: DataOptions, expected: Sequence[str]
 ) -> tuple[tuple[str, ...], str | None]:
     """Returns the names of the inputs and of the labels in an `.npz` file."""
     x_keys, y_keys = options.x_names(names), options.y_names(names)
@@ -321,6 +324,8 @@ def _choose_keys(
             f"--y-key names {listed(y_keys)}, expected one array of {source} with all targets, as "
             "np.stack([...], axis=1) makes it."
         )
+    if not x_keys and len(expected) > 1 and set(expected) <= set(names) - set(y_keys):
+        x_keys = tuple(expected)
     if not x_keys:
         others = [name for name in names if name not in (*y_keys, "class_names")]
         found = [name for name, _ in KEY_PAIRS if name in others] or others
@@ -332,9 +337,17 @@ def _choose_keys(
             )
         x_keys = tuple(found)
     check_apart(x_keys, y_keys)
-    label = dict(KEY_PAIRS).get(x_keys[0])
-    usual = label if label in names and label not in x_keys else None
-    return x_keys, next(iter(y_keys), usual)
+    return x_keys, next(iter(y_keys), _find_labels(names, x_keys))
+
+
+def _find_labels(names: Sequence[str], x_keys: Sequence[str]) -> str | None:
+    """Returns the array that has the usual name of the labels of these inputs, if there is one."""
+    own = dict(KEY_PAIRS).get(x_keys[0])
+    if own in names and own not in x_keys:
+        return own
+    # Labels that belong to other inputs in the file are not those of these.
+    free = [label for x, label in KEY_PAIRS if label in names and x not in names]
+    return free[0] if len(free) == 1 and free[0] not in x_keys else None
 
 
 def _check_lengths(data: Data) -> None:

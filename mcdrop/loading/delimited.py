@@ -7,13 +7,13 @@ import contextlib
 import csv
 import io
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any
 
 from mcdrop.errors import DataError
-from mcdrop.files.archives import DAMAGES, describe
+from mcdrop.files.archives import DAMAGES, UTF_16, describe
 from mcdrop.loading.columns import check_unique, is_number
 from mcdrop.loading.options import TextOptions
 
@@ -48,7 +48,7 @@ class DelimitedTable:
     num_rows: int
     readings: tuple[str, ...]
     _columns: dict[str, _Column]
-    _dialect: TextOptions
+    _dialect: _Dialect
     _missing: frozenset[str]
 
     @property
@@ -84,6 +84,13 @@ class DelimitedTable:
 
 
 @dataclass(frozen=True)
+class _Dialect(TextOptions):
+    """How the file is written, all found out, and how many empty lines it begins with."""
+
+    num_blank: int = 0
+
+
+@dataclass(frozen=True)
 class _Column:
     """The kind of a column, one of integer, number, boolean and text, and its missing values."""
 
@@ -108,7 +115,8 @@ def open_delimited(
     encoding = options.encoding or _find_encoding(path)
     lines = _first_lines(path, encoding)
     separator = options.separator or _find_separator(path, lines)
-    dialect = replace(options, separator=separator, encoding=encoding)
+    num_blank = next((number for number, line in enumerate(lines) if line.strip("\r\n")), 0)
+    dialect = _Dialect(separator, options.decimal, encoding, num_blank)
     rows = _rows(lines, separator)
     if len(rows) < 2:
         raise DataError(f"{path} is empty; at least one example is needed.")
@@ -124,7 +132,7 @@ def _find_encoding(path: Path) -> str:
     """Returns utf-8 or utf-16, after reading all of the file once."""
     with _opened(path) as stream:
         block = stream.read(_BLOCK_BYTES)
-        if block.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        if block.startswith(UTF_16):
             return "utf-16"
         decoder = codecs.getincrementaldecoder("utf-8")()
         try:
@@ -145,10 +153,18 @@ def _first_lines(path: Path, encoding: str) -> list[str]:
     with _opened(path) as stream:
         start = stream.read(_SNIFFED_BYTES)
     try:
+        "a".encode(encoding)  # fails for what Python encodes bytes with, as hex
         decoder = codecs.getincrementaldecoder("utf-8-sig" if encoding == "utf-8" else encoding)
-        text = decoder(errors="replace").decode(start)
+        text = decoder().decode(start)
     except LookupError:
-        raise DataError(f"`--encoding` is {encoding!r}, which Python does not know.") from None
+        raise DataError(
+            f"--encoding is {encoding!r}, which is no encoding of text that Python knows."
+        ) from None
+    except UnicodeError as problem:
+        raise DataError(
+            f"{path} is not written in {encoding} ({describe(problem)}). Say another encoding, or "
+            "save it as UTF-8."
+        ) from None
     lines = list(io.StringIO(text, newline=""))
     is_cut = len(start) == _SNIFFED_BYTES and len(lines) > 1
     return lines[:-1] if is_cut else lines
@@ -197,24 +213,26 @@ def _read_names(path: Path, fields: Sequence[str]) -> tuple[tuple[str, ...], lis
     """Returns the names of the columns, and what to say about them."""
     numbers = [float(field) for field in fields if is_number(field)]
     readings = []
-    if len(numbers) == len(fields):
-        if not all(low < high for low, high in pairwise(numbers)):
-            raise DataError(
-                f"{path} seems to lack the names of its columns: its first line is "
-                f"{', '.join(fields[:4])}... Put a line with one name a column at its top."
-            )
-        if numbers[0] not in (0, 1) or numbers[-1] - numbers[0] != len(numbers) - 1:
-            readings.append(
-                f"The first line of {path.name} ({', '.join(fields[:4])}...) was read as the "
-                "names of the columns."
-            )
+    are_names = all(low < high for low, high in pairwise(numbers))  # wavelengths, say, or steps
+    is_whole = all(number.is_integer() for number in numbers)
+    if not are_names and (len(numbers) == len(fields) or not is_whole):
+        raise DataError(
+            f"{path} seems to lack the names of its columns: its first line is "
+            f"{', '.join(fields[:4])}... Put a line with one name a column at its top."
+        )
+    is_counted = numbers and numbers[0] in (0, 1) and numbers[-1] - numbers[0] == len(numbers) - 1
+    if len(numbers) == len(fields) and not is_counted:
+        readings.append(
+            f"The first line of {path.name} ({', '.join(fields[:4])}...) was read as the names of "
+            "the columns."
+        )
     names = [field or f"Unnamed: {number}" for number, field in enumerate(fields)]
     check_unique(path, names)
     return tuple(names), readings
 
 
 def _scan(
-    path: Path, dialect: TextOptions, names: Sequence[str], missing: frozenset[str]
+    path: Path, dialect: _Dialect, names: Sequence[str], missing: frozenset[str]
 ) -> tuple[dict[str, _Column], int]:
     """Returns what each column holds over the whole file, and the number of rows."""
     kinds, counts, num_rows = {name: list(_KINDS) for name in names}, dict.fromkeys(names, 0), 0
@@ -229,7 +247,7 @@ def _scan(
 
 
 def _read(
-    path: Path, dialect: TextOptions, names: Sequence[str], columns: Sequence[str]
+    path: Path, dialect: _Dialect, names: Sequence[str], columns: Sequence[str]
 ) -> Iterator[Any]:
     """Yields record batches of some columns as text, null where a cell is empty."""
     import pyarrow as pa
@@ -242,6 +260,7 @@ def _read(
                 block_size=_BLOCK_BYTES,
                 encoding=dialect.encoding,
                 column_names=names,
+                skip_rows=dialect.num_blank,
                 skip_rows_after_names=1,
             ),
             parse_options=arrow_csv.ParseOptions(
@@ -279,7 +298,7 @@ def _without(column: Any, missing: frozenset[str]) -> Any:
     )
 
 
-def _fits(column: Any, kind: str, dialect: TextOptions) -> bool:
+def _fits(column: Any, kind: str, dialect: _Dialect) -> bool:
     import pyarrow as pa
 
     try:
@@ -289,12 +308,12 @@ def _fits(column: Any, kind: str, dialect: TextOptions) -> bool:
     return True
 
 
-def _convert(column: Any, kind: str, dialect: TextOptions, missing: frozenset[str]) -> Any:
+def _convert(column: Any, kind: str, dialect: _Dialect, missing: frozenset[str]) -> Any:
     column = _without(column, missing)
     return column if kind == "text" else _cast(column, kind, dialect)
 
 
-def _cast(column: Any, kind: str, dialect: TextOptions) -> Any:
+def _cast(column: Any, kind: str, dialect: _Dialect) -> Any:
     """Returns a column of text as numbers or truth values.
 
     Raises:

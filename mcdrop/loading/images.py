@@ -20,6 +20,9 @@ SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 
 _MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 _ORIENTATION = 0x0112
+_DECODED_BY_KERAS = frozenset({"JPEG", "MPO", "PNG"})
+"""Formats whose pixels Pillow rounds otherwise than TensorFlow, which Keras decodes with."""
+
 Array = NDArray[Any]
 
 
@@ -71,12 +74,26 @@ def decode(source: Path | bytes, name: str, options: ImageOptions) -> Array:
         DataError: The source is no image, is damaged, or has 32-bit pixels.
     """
     with _opened(source, name) as image:
-        pixels = _read_pixels(image, name, options.channels)
+        if image.format in _DECODED_BY_KERAS:
+            pixels = _decode_as_keras(source, name, options.channels)
+        else:
+            pixels = _read_pixels(image, name, options.channels)
     if pixels.ndim == 2:
         pixels = pixels[..., np.newaxis]
     if options.size in (None, pixels.shape[:2]):
         return pixels
     return _resize(pixels, options.size)
+
+
+def _decode_as_keras(source: Path | bytes, name: str, channels: int) -> Array:
+    """Returns the pixels of an image to the bit as `keras.utils.image_dataset_from_directory`."""
+    import tensorflow as tf
+
+    data = source if isinstance(source, bytes) else source.read_bytes()
+    try:
+        return tf.io.decode_image(data, channels, expand_animations=False).numpy()
+    except tf.errors.OpError:
+        raise DataError(f"{name} is a damaged image (its pixels cannot be decoded).") from None
 
 
 def _read_pixels(image: Any, name: str, channels: int) -> Array:
@@ -123,6 +140,10 @@ def _opened(source: Path | bytes, name: str) -> Iterator[Any]:
 def _resize(pixels: Array, size: tuple[int, int]) -> Array:
     """Resizes as `keras.utils.image_dataset_from_directory` does, so as to match training."""
     import keras
+    import tensorflow as tf
 
-    resized = keras.ops.image.resize(pixels.astype(np.float32), size, interpolation="bilinear")
+    try:
+        resized = keras.ops.image.resize(pixels.astype(np.float32), size, interpolation="bilinear")
+    except tf.errors.ResourceExhaustedError:
+        raise MemoryError from None
     return keras.ops.convert_to_numpy(resized)

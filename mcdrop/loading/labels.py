@@ -166,11 +166,12 @@ def _number_names(
     found = sorted(set(values.flat))
     names = tuple(found if categories is None else categories)
     say = "Say the order of the model's outputs, as in --class-names A,B,..."
-    if all(name.isdecimal() for name in found):
-        if set(found) <= {str(number) for number in range(num_classes)}:
-            return Labels(values.astype(np.int64), None)
+    if all(map(is_number, found)):
+        # A float column that became text: its alphabetical order, 0.0 10.0 2.0, is nobody's.
+        if {float(name) for name in found} <= set(range(num_classes)):
+            return Labels(values.astype(np.float64).astype(np.int64), None)
         raise DataError(
-            f"The labels are whole numbers written as text ({listed(found)}), not 0 to "
+            f"The labels are numbers written as text ({listed(found)}), not 0 to "
             f"{num_classes - 1}. {say}"
         )
     if len(names) != num_classes:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+import shlex
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -73,7 +74,8 @@ def fit_to_model(data: Data, model: Any, *, scale: str = "none") -> Data:
     }
     if scale != "none" and not any(_is_scalable(rows) for rows in inputs.values()):
         raise DataError(
-            f"{data.name} holds whole numbers other than 8-bit pixels, which --scale leaves alone."
+            f"{data.name} holds whole numbers other than 8-bit pixels, which --scale leaves alone. "
+            "Save pixels from 0 to 255 as uint8, as in x.astype('uint8')."
         )
     return replace(data, inputs=fitted, listed=not takes_dict(model))
 
@@ -148,25 +150,21 @@ def _fit_rows(name: str, rows: Rows, spec: InputSpec | None, scale: str, data: D
     if spec is not None and is_text != spec.is_text:
         kinds = ("text", "numbers") if is_text else ("numbers", "text")
         raise DataError(f"{name} holds {kinds[0]}, expected {kinds[1]}, which the model takes.")
-    shape = (
-        rows.shape[1:] if spec is None else _fit_shape(name, rows.shape, spec.shape, data.columns)
-    )
+    shape = rows.shape[1:] if spec is None else _fit_shape(name, rows.shape, spec.shape, data)
     if is_text:
         return MappedRows(rows, _text_converter(name, shape, data.numbers), shape, np.dtype(object))
     applied = scale if _is_scalable(rows) else "none"
     dtype = rows.dtype if applied == "none" else np.dtype(np.float32)
-    return MappedRows(rows, _converter(name, shape, applied, data.numbers), shape, dtype)
+    return MappedRows(rows, _converter(name, shape, applied, data), shape, dtype)
 
 
 def _is_scalable(rows: Rows) -> bool:
     return rows.dtype == np.uint8 or rows.dtype.kind == "f"
 
 
-def _fit_shape(
-    name: str, shape: tuple[int, ...], expected: Shape, columns: Sequence[str]
-) -> tuple[int, ...]:
+def _fit_shape(name: str, shape: tuple[int, ...], expected: Shape, data: Data) -> tuple[int, ...]:
     """Returns the row shape after adding or dropping a channel axis of size 1."""
-    row = shape[1:]
+    row, columns = shape[1:], data.columns
     for candidate in (row, (*row, 1), row[:-1] if row[-1:] == (1,) else row):
         if _fits(candidate, expected):
             return candidate
@@ -175,12 +173,19 @@ def _fit_shape(
         shown = wanted if len(expected) == 1 else f"(N, {wanted})"
         raise DataError(
             f"{name} has {len(columns)} columns ({listed(columns)}), but the model takes {shown}. "
-            "Name the inputs with --x-key and the labels with --y-key, as in --y-key "
-            f"{columns[-1]}."
+            f"{_naming(data)}"
         )
     raise DataError(
         f"{name} has shape {shape}, but the model takes (N, {wanted}). {_advice(row, expected)}"
     )
+
+
+def _naming(data: Data) -> str:
+    """Says which option names the columns that are meant."""
+    if data.labels is not None:
+        return "Name the inputs with --x-key."
+    last = shlex.quote(data.columns[-1])
+    return f"Name the inputs with --x-key and the labels with --y-key, as in --y-key {last}."
 
 
 def _fits(row: tuple[int, ...], expected: Shape) -> bool:
@@ -207,17 +212,19 @@ def _advice(row: tuple[int, ...], expected: Shape) -> str:
 
 
 def _converter(
-    name: str, row_shape: tuple[int, ...], scale: str, numbers: Numbers
+    name: str, row_shape: tuple[int, ...], scale: str, data: Data
 ) -> Callable[[Array, int], Array]:
     """Returns the function that turns a block as stored into a block for the model."""
     factor, offset = SCALES[scale]
 
     def convert(block: Array, start: int) -> Array:
-        finite = np.isfinite(block).reshape(len(block), -1).all(axis=1)
+        finite = np.isfinite(block).reshape(len(block), -1)
         if not finite.all():
+            row, column = np.argwhere(~finite)[0]
+            place = f", column {data.columns[column]!r}" if data.columns else ""
             raise DataError(
                 f"{name} has NaN or infinite values, the first in example "
-                f"{numbers[start + int(np.argmin(finite))]}. Remove or impute them first."
+                f"{data.numbers[start + row]}{place}. Remove or impute them first."
             )
         shaped = block.reshape(len(block), *row_shape)
         if scale == "none":

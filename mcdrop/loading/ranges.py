@@ -49,7 +49,7 @@ def input_warnings(data: Data, fitted: Data, model: Any, scale: str) -> dict[str
 
 def _are_whole_pixels(array: Array) -> bool:
     """Returns whether numbers that could be images are whole ones from 0 to about 255."""
-    if array.dtype.kind != "f" or array.ndim < 4:
+    if array.dtype.kind not in "iuf" or array.ndim < 4:
         return False
     low, high = float(array.min()), float(array.max())
     return bool(low >= 0.0 and 64.0 <= high <= 255.0 and (array == np.rint(array)).all())

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import difflib
 import re
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -193,8 +195,8 @@ def _open_inputs(
     if as_text and len(chosen) > 1:
         raise DataError(
             f"The model takes one text, but {table.path} has {len(chosen)} input columns "
-            f"({listed(chosen)}). Name the text and the labels, as in --x-key {chosen[0]} --y-key "
-            f"{chosen[1]}."
+            f"({listed(chosen)}). Name the text, as in --x-key {shlex.quote(chosen[0])}, and the "
+            "labels with --y-key."
         )
     rows = _rows(table, chosen, images, as_text=as_text)
     if expected and not as_text and rows.dtype.kind == "O":
@@ -203,17 +205,28 @@ def _open_inputs(
 
 
 def _find_index(table: TableFile) -> tuple[tuple[str, ...], list[str]]:
-    """Returns the columns that are no data but the index of a pandas table, and a note on them."""
-    index = list(table.index_names)
-    for name in table.names:  # pandas writes its index first, under no name
-        if not _UNNAMED.fullmatch(name):
-            break
-        index.append(name)
-    if not index:
-        return (), []
-    kind = "column" if len(index) == 1 else "columns"
-    note = f"The {kind} {listed(index)} of {table.path.name}, the index of a pandas table, "
-    return tuple(index), [note + f"{'is' if len(index) == 1 else 'are'} left out."]
+    """Returns the columns that are no data: the index of a pandas table, and empty unnamed ones.
+
+    Also notes on them. Lines that all end with a separator have an empty column at their end.
+    """
+    unnamed = [name for name in table.names if _UNNAMED.fullmatch(name)]
+    empty = [name for name in unnamed if _is_empty(table, name)]
+    first = takewhile(unnamed.__contains__, table.names)  # where pandas writes its index
+    index = [*table.index_names, *(name for name in first if name not in empty)]
+    notes = []
+    for names, what in ((index, "the index of a pandas table"), (empty, "without name or value")):
+        if names:
+            kind, verb = ("column", "is") if len(names) == 1 else ("columns", "are")
+            notes.append(
+                f"The {kind} {listed(names)} of {table.path.name}, {what}, {verb} left out."
+            )
+    return (*index, *empty), notes
+
+
+def _is_empty(table: TableFile, name: str) -> bool:
+    """Returns whether a column holds nothing."""
+    batches = table.batches((name,), 65536)
+    return all(batch.column(0).null_count == batch.num_rows for batch in batches)
 
 
 def _find_label(path: Path, names: Sequence[str]) -> tuple[str, ...]:
@@ -297,6 +310,10 @@ def _not_numbers(table: TableFile, name: str) -> DataError:
         return DataError(
             f"{message}If the comma stands before the fraction, add --decimal ','; if it groups "
             "thousands, write the numbers without it."
+        )
+    if len(table.names) == 1:
+        return DataError(
+            f"{message}If it is several columns, say what separates them: --separator."
         )
     return DataError(
         f"{message}Encode it as numbers as for the training, choose the input columns with "

@@ -83,6 +83,9 @@ def test_a_pipe_is_refused_and_never_waited_for(tmp_path):
 def test_small_texts_are_read_and_others_told(tmp_path):
     (tmp_path / "names").write_bytes("é".encode())
     assert read_text(tmp_path / "names", DataError, 100) == "é"
+    for encoding in ("utf-8-sig", "utf-16"):
+        (tmp_path / encoding).write_text("é", encoding=encoding)
+        assert read_text(tmp_path / encoding, DataError, 100) == "é"
     (tmp_path / "names").write_bytes("é".encode("latin-1"))
     with pytest.raises(DataError, match="names cannot be read: 'utf-8' codec"):
         read_text(tmp_path / "names", DataError, 100)

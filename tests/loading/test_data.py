@@ -7,7 +7,7 @@ import pytest
 
 from mcdrop.errors import DataError
 from mcdrop.files import archives
-from mcdrop.loading import DataOptions, open_data
+from mcdrop.loading import DataOptions, InputSpec, open_data
 from mcdrop.loading.rows import ArrayRows, rows_at_once
 
 
@@ -124,6 +124,47 @@ def test_known_keys_are_found(tmp_path, arrays, save, keys):
     data = open_data(str(tmp_path / "data.npz"))
     np.testing.assert_array_equal(data.x(), arrays[0])
     np.testing.assert_array_equal(data.y(), arrays[1])
+
+
+@pytest.mark.parametrize(
+    ("names", "x_key", "expected", "label"),
+    [
+        (("a", "b", "y"), None, ("a", "b"), "y"),
+        (("a", "b", "y"), "a,b", (), "y"),
+        (("a", "labels"), "a", (), "labels"),
+        (("a", "y", "labels"), "a", (), None),
+        (("a", "y_test", "x_test"), "a", (), None),
+    ],
+)
+def test_usual_labels_go_with_inputs_of_other_names(
+    tmp_path, arrays, names, x_key, expected, label
+):
+    saved = {name: arrays[0] + number for number, name in enumerate(names)}
+    saved |= {name: arrays[1] + number for number, name in enumerate(names) if name[0] in "yl"}
+    np.savez(tmp_path / "data.npz", **saved)
+    specs = {name: InputSpec(arrays[0].shape[1:]) for name in expected}
+    data = open_data(str(tmp_path / "data.npz"), DataOptions(x_key=x_key), specs)
+    assert (data.labels is None) == (label is None)
+    if label is not None:
+        np.testing.assert_array_equal(data.y(), saved[label])
+    if expected:
+        assert tuple(data.inputs) == expected
+
+
+@pytest.mark.parametrize("options", [DataOptions(x_key="a,a"), DataOptions("a", "b,b")])
+def test_a_key_names_each_array_once(tmp_path, arrays, options):
+    np.savez(tmp_path / "data.npz", a=arrays[0], b=arrays[1])
+    pd.DataFrame({"a": [1.0], "b": [2.0]}).to_csv(tmp_path / "data.csv", index=False)
+    with pytest.raises(DataError, match=r"-key names '\w' twice|expected one array"):
+        open_data(str(tmp_path / "data.npz"), options)
+    with pytest.raises(DataError, match=r"-key names '\w' twice"):
+        open_data(str(tmp_path / "data.csv"), options)
+
+
+def test_labels_in_another_kind_of_file_are_refused_by_name(tmp_path, npz):
+    (tmp_path / "y.csv").write_text("0\n1\n", encoding="utf-8")
+    with pytest.raises(DataError, match=r"y\.csv is no \.npy file. Save the array with np\.save"):
+        open_data(str(npz), DataOptions(labels=tmp_path / "y.csv"))
 
 
 def test_keys_can_be_named(tmp_path, arrays):

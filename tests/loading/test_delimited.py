@@ -33,6 +33,8 @@ TABLES = {
     "separated by semicolons": "a;b;y\n1;2.5;0\n3;4;1\n",
     "separated by tabs": "a\tb\ty\n1\t2.5\t0\n3\t4\t1\n",
     "separated by bars": "a|b|y\n1|2.5|0\n3|4|1\n",
+    "empty lines above": "\n\n\na,b,y\n1,2.5,0\n3,4,1\n",
+    "a separator at each end": "a,b,y,,\n1,2.5,0,,\n3,4,1,,\n",
     "index": ",a,b,y\n0,1,2.5,0\n1,3,4,1\n",
     "index saved twice": "Unnamed: 0.1,Unnamed: 0,a,b,y\n7,0,1,2.5,0\n8,1,3,4,1\n",
     "index of two levels": ",,a,b,y\n0,u,1,2.5,0\n0,v,3,4,1\n",
@@ -53,6 +55,7 @@ def test_every_form_of_one_table_is_the_same_data(saved, form, encoding, name):
     told = " ".join(data.readings)
     assert ("separated by" in told) == form.startswith("separated by")
     assert ("index of a pandas table" in told) == form.startswith("index")
+    assert ("Unnamed: 3, Unnamed: 4" in told) == form.startswith("a separator")
 
 
 @pytest.mark.parametrize("decimal", [".", ","])
@@ -108,13 +111,20 @@ def test_quoted_text_keeps_its_commas_lines_and_quotes(saved):
         ("a,b\n1,2\n1,2,3\n", {}, "Expected 2 columns, got 3"),
         ("a,b,a\n1,2,3\n", {}, r"2 columns named 'a'; its columns are a, b, a"),
         ("5.1,3.5,0\n4.9,3.0,0\n", {}, r"lack the names of its columns: .*5\.1, 3\.5, 0"),
+        ("5.1,3.5,cat\n4.9,3.0,dog\n", {}, r"lack the names of its columns: .*5\.1, 3\.5, cat"),
         ("a,b;c\n1,2;3\n", {}, r"separated by commas or semicolons.*--separator ','"),
         (
             "größe,y\n1,0\n".encode("latin-1"),
             {},
             r"^\S+ is not written in UTF-8.*0xf6.*--encoding cp1252",
         ),
-        ("a,y\n1,0\n", {"encoding": "klingon"}, "'klingon', which Python does not know"),
+        ("a,y\n1,0\n", {"encoding": "klingon"}, "'klingon', which is no encoding of text"),
+        *(
+            ("a,y\n1,0\n", {"encoding": name}, f"'{name}', which is no encoding of text")
+            for name in ("hex", "rot13", "base64", "zip")
+        ),
+        ("a,y\n1,0\n", {"encoding": "utf-16"}, r"not written in utf-16 .*another encoding"),
+        ("ä,y\n1,0\n", {"encoding": "ascii"}, r"not written in ascii .*another encoding"),
         ("a;b\n1,5;2\n2,5;3\n", {}, r"column 'a' .* holds text \('1,5'\).*--decimal ','"),
         ('a,b\n"1,234",2\n', {}, r"holds text \('1,234'\).*without it"),
         ("a;b\n1.234,5;2\n", {"decimal": ","}, r"holds text \('1\.234,5'\)"),

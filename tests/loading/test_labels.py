@@ -61,6 +61,7 @@ def test_all_names_are_numbered_in_alphabetical_order_as_elsewhere():
         ([1, 2, 3], 3, ["1", "2", "3"], [0, 1, 2]),
         ([1, 2, 0], 3, ["0", "1", "2"], [1, 2, 0]),
         ([1, 0], 2, ["no", "yes"], [1, 0]),
+        ([f"{number}.0" for number in (10, 9, 0)], 11, None, [10, 9, 0]),
         ([-1, 2], 3, None, [-1, 2]),
     ],
 )
@@ -82,7 +83,7 @@ def test_a_map_is_one_hot_only_with_an_axis_more(maps):
         (WORDS, 2, None, "3 names"),
         ([*WORDS, "Cat "], 3, NAMES, r"labels 'Cat ' are among no class names, which are 'cat'"),
         (["1", "3", "12"], 13, ["a"] * 13, "'1', '12', '3' are among no class names"),
-        (["1", "3", "12"], 3, None, "whole numbers written as text"),
+        (["1", "3", "12"], 3, None, "numbers written as text"),
         ([1, 2], 3, ["2", "1", "0"], r"so are the class names.*label 1 may be the class of that"),
         (["cat", None], 2, NAMES, "lacks 1 of its 2 labels, in example 1"),
         ([f"c{i:02}" for i in range(30)], 3, None, r"c09 and 20 more\), but"),

@@ -131,6 +131,8 @@ def test_values_that_are_not_finite_name_the_first_example(bad):
     x[2345, 1] = x[2800, 2] = bad
     with pytest.raises(DataError, match="NaN or infinite values, the first in example 2345"):
         fit_to_model(data_of(x=x), model_with((4,))).x()
+    with pytest.raises(DataError, match=r"the first in example 2345, column 'pixel1'\."):
+        fit_to_model(table_of(x), model_with((4,))).x()
 
 
 def test_whole_numbers_that_are_no_pixels_are_not_scaled():

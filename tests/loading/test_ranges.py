@@ -27,6 +27,10 @@ def test_raw_pixels_of_either_type_are_warned_of(dtype):
     assert not warned(PIXELS.astype(np.float32) / 255)
 
 
+def test_raw_pixels_as_whole_numbers_are_warned_of():
+    assert "raw pixels" in warned(PIXELS.astype(np.int64))["raw_pixels"]
+
+
 def test_pixels_that_are_scaled_twice_are_warned_of():
     found = warned((PIXELS / 255).astype(np.float32), keras.layers.Rescaling(1 / 255))
     assert "photos holds numbers up to" in found["scaled_twice"]

@@ -37,6 +37,13 @@ def test_text_columns_are_refused_by_name(write):
         open_data(path)
 
 
+def test_one_column_of_several_asks_for_what_separates_them(tmp_path):
+    (tmp_path / "t.csv").write_text("a:b\n1:2\n", encoding="utf-8")
+    expected = {"x": InputSpec((2,))}
+    with pytest.raises(DataError, match=r"column 'a:b' .* holds text \('1:2'\).*--separator"):
+        open_data(str(tmp_path / "t.csv"), expected=expected)
+
+
 def test_two_label_columns_ask_for_one(write):
     with pytest.raises(DataError, match="several columns that may be the labels: y, target"):
         open_data(write(a=[1.0], y=[0], target=[1]))
