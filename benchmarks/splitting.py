@@ -50,13 +50,10 @@ NEVER_CHOSEN = 4
 def images(name: str, part: str, count: int) -> tuple[Array, Array]:
     """Returns images in [0, 1] and labels."""
     folder = Path(os.environ["MCDROP_DATA"])
-    if name == "cifar10":
-        with np.load(folder / f"cifar10_{part}.npz", allow_pickle=False) as archive:
-            x, y = (archive[key] for key in archive.files)
-            x, y = (x, y) if x.ndim > y.ndim else (y, x)
-    else:
-        with np.load(folder / "mnist.npz", allow_pickle=False) as archive:
-            x, y = archive[f"x_{part}"][..., None], archive[f"y_{part}"]
+    file = f"cifar10_{part}.npz" if name == "cifar10" else "mnist.npz"
+    with np.load(folder / file, allow_pickle=False) as archive:
+        x, y = archive[f"x_{part}"], archive[f"y_{part}"]
+    x = x if x.ndim == 4 else x[..., None]
     return x[:count].astype(np.float32) / 255.0, y[:count].reshape(-1).astype(np.int64)
 
 
@@ -143,11 +140,13 @@ def trained(name: str, folder: Path) -> tuple[Any, Array]:
     return keras.models.load_model(path), read("test", POOL)[0]
 
 
-def counts_at_equal_time(chosen: mcdrop.MCDropout) -> tuple[int, ...]:
+def counts_at_equal_time(
+    auto: mcdrop.MCDropout, chosen: tuple[int, ...] | None
+) -> tuple[int, ...]:
     """Returns the chosen draws of the later stages, and as many first ones as the time allows."""
-    (program, *_) = chosen._samplers[0]._programs.values()
+    (program, *_) = auto._samplers[0]._programs.values()
     work = np.array(program.costs(program.stages))
-    counts = chosen.splitting or (0, *(1,) * (len(work) - 2), NEVER_CHOSEN)
+    counts = chosen or (0, *(1,) * (len(work) - 2), NEVER_CHOSEN)
     draws = np.cumprod((1, *counts[1:]))
     return (max(2, int(NUM_SAMPLES * work.sum() // (work @ draws))), *counts[1:])
 
@@ -162,7 +161,7 @@ def measure(name: str, folder: Path) -> None:
     reference = _reference(ordinary, x, folder / f"{name}-reference.npz")
     auto = mcdrop.MCDropout(model, splitting="auto")
     chosen = auto.choose_splitting(pool, num_samples=NUM_SAMPLES)
-    counts = counts_at_equal_time(auto if chosen.splitting is None else chosen)
+    counts = counts_at_equal_time(auto, chosen.splitting)
     for way in WAYS:
         path = folder / f"{name}-{way.replace(', ', '-')}.json"
         splitting = {"split": counts, "auto": chosen.splitting}.get(way.split(",")[0])

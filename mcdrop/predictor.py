@@ -502,6 +502,8 @@ class MCDropout:
         `seed`, a whole number from 0 below 2**63, and `num_samples`, at most that of the file.
         Every example is sampled with the masks of example 0, so an answer is a function of the
         request, however a server batches it. The numbers are those of `predict` for one example.
+        Where `predict` would raise an error about an example (NaN or infinity in it or in any of
+        its passes, probabilities that are none), all its outputs are NaN.
 
         Args:
             path: Directory to write; folders that are missing above it are made.

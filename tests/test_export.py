@@ -211,3 +211,47 @@ def test_an_input_with_the_name_of_a_setting_is_told(tmp_path):
     outputs = layers.Dense(3, "softmax")(layers.Dropout(0.5)(inputs))
     with pytest.raises(ModelError, match="input of the model is called 'seed'"):
         MCDropout(keras.Model(inputs, outputs)).export(tmp_path / "model")
+
+
+def test_what_predict_refuses_comes_out_as_nan_and_nothing_else_does(tmp_path):
+    """NaN in the example, where the model hides it, or in one pass of many; no probabilities."""
+    inputs = keras.Input((2,), name="features")
+    kept = layers.Dropout(0.3)(inputs)
+    # Where both are dropped it is 0/0, but not for an example that holds a large number.
+    share = kept / keras.ops.sum(kept, axis=-1, keepdims=True)
+    hidden = keras.ops.where(keras.ops.max(inputs, axis=-1, keepdims=True) > 9.0, 0.5, share)
+    model = keras.Model(inputs, layers.Softmax()(hidden))
+    mc = MCDropout(model, task="classification")
+    mc.export(tmp_path / "softmax", num_samples=40)
+    x = np.array([[1, 2], [10, 2], [np.nan, 10], [np.inf, 10], [20, 3]], np.float32)
+    found = serve(tmp_path / "softmax", x)
+    alone = [mc.predict(row[None], num_samples=40, on_nonfinite="drop") for row in x]
+    for name, values in found.items():
+        lost = np.isnan(values.reshape(5, -1))
+        assert lost.all(axis=1).tolist() == [True, False, True, True, False], name
+        assert lost.any(axis=1).tolist() == [bool(p.dropped[0]) for p in alone], name
+        np.testing.assert_allclose(values[4], getattr(alone[4], name)[0], atol=2e-6)
+
+
+@pytest.mark.parametrize(
+    ("end", "settings"),
+    [
+        (layers.Lambda(lambda t: t * 3.0 - 40.0), {"task": "classification"}),
+        (layers.Lambda(lambda t: t * 3.0 - 40.0), {"task": "multilabel"}),
+        (
+            layers.Lambda(lambda t: t * 3.0 - 40.0),
+            {"task": "gaussian", "gaussian_scale": "standard_deviation"},
+        ),
+    ],
+)
+def test_values_that_are_none_of_the_task_come_out_as_nan(tmp_path, x, end, settings):
+    model = keras.Sequential([*build(2, "linear").layers, end])
+    model.build((None, 6))
+    mc = MCDropout(model, **settings)
+    with pytest.raises(DataError):
+        mc.predict(x, num_samples=2)
+    mc.export(tmp_path / "model", num_samples=2)
+    loaded = tf.saved_model.load(str(tmp_path / "model")).signatures["serving_default"]
+    (name,) = loaded.structured_input_signature[1]
+    for values in loaded(**{name: tf.constant(x)}).values():
+        assert np.isnan(values.numpy()).all()

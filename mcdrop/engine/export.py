@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 from keras import tree
 
+from mcdrop._checks import SIMPLEX_TOLERANCE
 from mcdrop.engine.describe import input_structure, model_errors
 from mcdrop.engine.masks import split_seed
 from mcdrop.engine.program import Program
@@ -158,7 +160,25 @@ def _statistics(
         expected = tf.reduce_mean(_entropy(task.task, passes), axis=0)
         result["predictive_entropy"], result["expected_entropy"] = total, expected
         result["mutual_information"] = tf.maximum(total - expected, 0.0)
-    return result
+    drawn_of = [passes] if variances is None else [passes, variances]
+    fits = _finite_rows([*inputs, reference], 1) & tf.reduce_all(_finite_rows(drawn_of, 2), axis=0)
+    return {name: _marked(values, fits) for name, values in result.items()}
+
+
+def _finite_rows(arrays: Sequence[Tensor], axes: int) -> Tensor:
+    """Returns which rows hold numbers only, in every array; the first `axes` axes tell rows."""
+    fits = tf.constant(True)
+    for array in arrays:
+        if array.dtype.is_floating:
+            rest = list(range(axes, array.shape.rank))
+            fits &= tf.reduce_all(tf.math.is_finite(array), axis=rest)
+    return fits
+
+
+def _marked(values: Tensor, fits: Tensor) -> Tensor:
+    """Returns statistics of shape (N, ...), NaN in every row that does not fit."""
+    column = tf.reshape(fits, [-1] + [1] * (values.shape.rank - 1))
+    return tf.where(column, values, values.dtype.as_numpy_dtype(np.nan))
 
 
 def _passes(
@@ -211,7 +231,7 @@ def _one_by_one(
 
 
 def _read(task: OutputTask, flat: list[Tensor], batch_axes: int) -> tuple[Tensor, Tensor | None]:
-    """Does in TensorFlow what `OutputTask.read` does in NumPy."""
+    """Does in TensorFlow what `OutputTask.read` does in NumPy; NaN for what that refuses."""
     values = flat[task.outputs[0]]
     axis = task.axis_among(batch_axes)
     if task.task == "gaussian":
@@ -219,7 +239,8 @@ def _read(task: OutputTask, flat: list[Tensor], batch_axes: int) -> tuple[Tensor
         mean, raw = pair or tf.split(values, 2, axis=axis)
         if task.gaussian_scale == "log_variance":
             return mean, tf.exp(raw)
-        return mean, raw if task.gaussian_scale == "variance" else tf.square(raw)
+        scale = tf.where(raw < 0.0, raw.dtype.as_numpy_dtype(np.nan), raw)
+        return mean, scale if task.gaussian_scale == "variance" else tf.square(scale)
     if task.task == "binary":
         if values.shape.rank > batch_axes and values.shape[axis] == 1:
             values = tf.squeeze(values, axis)
@@ -227,6 +248,12 @@ def _read(task: OutputTask, flat: list[Tensor], batch_axes: int) -> tuple[Tensor
         values = tf.experimental.numpy.moveaxis(values, axis, -1)
     if task.logits:
         values = tf.nn.softmax(values) if task.task == "classification" else tf.sigmoid(values)
+    elif task.task in CLASS_TASKS:
+        fits = (values >= 0.0) & (values <= 1.0 + SIMPLEX_TOLERANCE)
+        if task.task == "classification":
+            off = tf.abs(tf.reduce_sum(values, axis=-1, keepdims=True) - 1.0)
+            fits &= off <= 10.0 * SIMPLEX_TOLERANCE
+        values = tf.where(fits, values, values.dtype.as_numpy_dtype(np.nan))
     return values, None
 
 
