@@ -140,9 +140,7 @@ def trained(name: str, folder: Path) -> tuple[Any, Array]:
     return keras.models.load_model(path), read("test", POOL)[0]
 
 
-def counts_at_equal_time(
-    auto: mcdrop.MCDropout, chosen: tuple[int, ...] | None
-) -> tuple[int, ...]:
+def counts_at_equal_time(auto: mcdrop.MCDropout, chosen: tuple[int, ...] | None) -> tuple[int, ...]:
     """Returns the chosen draws of the later stages, and as many first ones as the time allows."""
     (program, *_) = auto._samplers[0]._programs.values()
     work = np.array(program.costs(program.stages))
@@ -159,17 +157,18 @@ def measure(name: str, folder: Path) -> None:
     least_certain = np.argsort(-spread.reshape(POOL, -1).sum(axis=1))[:EXAMPLES]
     x = pool[least_certain]
     reference = _reference(ordinary, x, folder / f"{name}-reference.npz")
-    auto = mcdrop.MCDropout(model, splitting="auto")
-    chosen = auto.choose_splitting(pool, num_samples=NUM_SAMPLES)
-    counts = counts_at_equal_time(auto, chosen.splitting)
+    autos = [mcdrop.MCDropout(model, splitting="auto", balanced=even) for even in (False, True)]
+    chosen = [auto.choose_splitting(pool, num_samples=NUM_SAMPLES) for auto in autos]
+    counts = counts_at_equal_time(autos[0], chosen[0].splitting)
     for way in WAYS:
         path = folder / f"{name}-{way.replace(', ', '-')}.json"
-        splitting = {"split": counts, "auto": chosen.splitting}.get(way.split(",")[0])
+        even = way.endswith("balanced")
+        splitting = {"split": counts, "auto": chosen[even].splitting}.get(way.split(",")[0])
         if path.exists() or (splitting is None and way.startswith("auto")):
             continue
-        mc = mcdrop.MCDropout(model, balanced=way.endswith("balanced"), splitting=splitting)
+        mc = mcdrop.MCDropout(model, balanced=even, splitting=splitting)
         found = _errors(mc, x, reference, None if splitting else NUM_SAMPLES)
-        about = {"counts": splitting or (NUM_SAMPLES,), "reason": chosen.splitting_reason}
+        about = {"counts": splitting or (NUM_SAMPLES,), "reason": chosen[even].splitting_reason}
         path.write_text(json.dumps(about | found, indent=1) + "\n", encoding="utf-8")
         print(name, way, about, found, flush=True)
 

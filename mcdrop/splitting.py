@@ -42,7 +42,7 @@ MOST_INNER_DRAWS = 64
 """Draws of a later stage for each draw of the stage before that `allocate` looks at."""
 
 _MOST_SEARCHED = 3
-"""Blocks of stages up to which every whole number from half the ideal to twice is tried."""
+"""Blocks of stages up to which every whole number to twice the ideal is tried."""
 
 
 def check_splitting(splitting: Any) -> Splitting:
@@ -187,10 +187,12 @@ def variance_of_mean(components: Array, levels: Splitting, outer_draws: Array) -
     return np.maximum(total, 0.0) / outer_draws
 
 
-def allocate(components: ArrayLike, costs: Sequence[float], num_samples: int) -> Splitting:
+def allocate(
+    components: ArrayLike, costs: Sequence[float], num_samples: int, gain: float | ArrayLike = 1.0
+) -> Splitting:
     """Returns the draws of each stage that reach the error of T ordinary passes at least cost.
 
-    Least sum_k c_k m_k for which sum_k s_k / m_k <= (sum_k s_k) / T, with m_k = n_1 ... n_k draws
+    Least sum_k c_k m_k for which sum_k s_k / m_k <= (sum_k s_k) g / T, with m_k = n_1 ... n_k draws
     of stage k in all. Without rounding m_k is proportional to the root of s_k / c_k, where
     stages of which this would fall are taken as one; whole numbers are tried around it.
 
@@ -199,6 +201,8 @@ def allocate(components: ArrayLike, costs: Sequence[float], num_samples: int) ->
             0 counts as 0. For several outputs (R, K): the error of each is reached.
         costs: Work c_k of one draw of each stage, at least 0 and not all 0.
         num_samples: T, ordinary passes whose error of the mean is to be reached.
+        gain: g >= 1, how many times the variance of an ordinary pass is the sum of these, where the
+            draws of a stage are better than independent ones: balanced. For each output (R,).
 
     Returns:
         Draws of each stage, (T, 1, ..., 1) where splitting does not pay. Otherwise stage 1 has at
@@ -219,7 +223,8 @@ def allocate(components: ArrayLike, costs: Sequence[float], num_samples: int) ->
     """
     check_count("num_samples", num_samples, minimum=2)
     shares = np.maximum(np.atleast_2d(np.asarray(components, dtype=np.float64)), 0.0)
-    shares = shares[shares.sum(axis=1) > 0.0]
+    varies = shares.sum(axis=1) > 0.0
+    shares, gains = shares[varies], np.broadcast_to(gain, len(varies))[varies]
     work = np.asarray(costs, dtype=np.float64)
     ordinary = (num_samples, *(1,) * (len(work) - 1))
     if not len(shares):
@@ -228,7 +233,7 @@ def allocate(components: ArrayLike, costs: Sequence[float], num_samples: int) ->
     best, least = ordinary, float(num_samples * work.sum())
     for inner in _inner_draws(shares.mean(axis=0), work):
         draws = np.cumprod((1, *inner))
-        left = float((shares / draws).sum(axis=1).max())
+        left = float(((shares / draws).sum(axis=1) / gains).max())
         outer = max(MINIMUM_OUTER_DRAWS, ceil(num_samples * left - 1e-9))
         cost = float(outer * (work * draws).sum())
         if cost < least * (1.0 - 1e-9):
@@ -242,8 +247,9 @@ def _inner_draws(shares: Array, work: Array) -> Iterator[Splitting]:
     candidates: list[Splitting] = [(1,)] * (len(shares) - 1)
     for start, ratio in zip(starts[1:], ideal[1:] / ideal[:-1], strict=True):
         middle = float(np.clip(ratio, 1.0, MOST_INNER_DRAWS))
-        reach = 2.0 if len(starts) <= _MOST_SEARCHED else 1.0
-        near = range(int(middle / reach), ceil(middle * reach) + 1)
+        # Fewer than the ideal are enough where stage 1 has more draws than it needs.
+        few = (1, int(middle / 2), int(middle), ceil(middle))
+        near = range(1, ceil(2 * middle) + 1) if len(starts) <= _MOST_SEARCHED else few
         candidates[start - 1] = tuple(sorted({min(max(n, 1), MOST_INNER_DRAWS) for n in near}))
     yield from product(*candidates)
 

@@ -37,6 +37,11 @@ _OUTER_DRAWS = 48
 _SHARED_OUTER_DRAWS = 192
 """Draws of what comes before a cut. Of shared masks all examples have the same few."""
 
+_BALANCED_DRAWS = 7
+_BALANCED_RUNS, _SHARED_BALANCED_RUNS = 8, 32
+"""Draws of each stage in runs with balanced masks, and runs. Seven balances no usual rate to the
+unit, as the counts that are chosen hardly ever do."""
+
 _INNER_DRAWS = (2, 16)
 _MOST_CUTS = 4
 
@@ -78,27 +83,39 @@ def choose(
     if program.one_pass or len(program.stages) < 2:
         return _ordinary(num_samples, "the model has no early masks that can be shared")
     deviations = pilot.deviations(head, len(program.stages))
+    if np.isnan(deviations).all():
+        return _ordinary(num_samples, "all of the first examples hold NaN, or become it")
     if not np.nanmax(deviations, initial=0.0) > 0.0:
         return _ordinary(num_samples, "no pass of the first examples differs from another")
     count = max(_FEWEST, int(np.ceil(_UNCERTAIN * len(deviations))))
     uncertain = np.argsort(np.nan_to_num(-deviations), kind="stable")[:count]
     chosen = head.take(np.sort(uncertain))
     cuts = _cuts(program)
-    early = np.stack([pilot.share_before(cut, chosen, program) for cut in cuts], axis=1)
-    return _allocated(program, cuts, early, num_samples)
+    if samplers[0].settings.balanced:
+        early, total = pilot.balanced_shares(cuts, chosen, program)
+    else:
+        early = np.stack([pilot.share_before(cut, chosen, program) for cut in cuts], axis=1)
+        total = np.ones(len(early))
+    return _allocated(program, cuts, early, total, num_samples)
 
 
 def _ordinary(num_samples: int, reason: str) -> Choice:
     return Choice((num_samples,), f"Ordinary passes in place of splitting: {reason}.")
 
 
-def _allocated(program: Program, cuts: Sequence[int], early: Array, num_samples: int) -> Choice:
-    """Returns the draws for the shares of the variance before each cut, one row an output."""
+def _allocated(
+    program: Program, cuts: Sequence[int], early: Array, total: Array, num_samples: int
+) -> Choice:
+    """Returns the draws for the variance before each cut and in all, one row an output.
+
+    Both are parts of the variance of an ordinary pass.
+    """
     costs = np.array(program.costs((0, *(program.stages[cut] for cut in cuts))))
-    shares = np.diff(early, axis=1, prepend=0.0, append=1.0)
-    counts = allocate(shares, [float(cost) for cost in costs], num_samples)
+    shares = np.diff(early, axis=1, prepend=0.0, append=total[:, None])
+    gains = 1.0 / np.maximum(total, np.finfo(np.float64).tiny)
+    counts = allocate(shares, [float(cost) for cost in costs], num_samples, gains)
     work = float(costs @ np.cumprod(counts) / (num_samples * costs.sum()))
-    before = ", ".join(f"{100 * share:.0f}%" for share in early.max(axis=0))
+    before = ", ".join(f"{100 * share:.0f}%" for share in (early * gains[:, None]).max(axis=0))
     layers = program.layers_of(program.stages)
     found = (
         f"{before} of the variance of uncertain examples comes from the masks before "
@@ -138,8 +155,7 @@ class _Pilot:
         total = np.zeros(len(found[0]))
         for prediction in found:
             spread = _components(prediction).sum(axis=0).reshape(len(total), -1).sum(axis=1)
-            most = np.nanmax(spread, initial=0.0)
-            total += spread / most if most > 0.0 else 0.0
+            total += spread / np.nanmax(spread, initial=np.finfo(np.float64).tiny)
         return total
 
     def share_before(self, cut: int, chosen: Inputs, program: Program) -> Array:
@@ -155,8 +171,50 @@ class _Pilot:
             shares.append(np.clip(early / (early + late), 0.0, 1.0) if early + late > 0 else 0.0)
         return np.array(shares)
 
-    def _predict(self, inputs: Inputs, splitting: Splitting) -> list[Prediction]:
-        run = Run(self.model, self.samplers, inputs, splitting, SEED, None)
+    def balanced_shares(
+        self, cuts: Sequence[int], chosen: Inputs, program: Program
+    ) -> tuple[Array, Array]:
+        """Returns what balanced draws leave of the variance, as parts of that of ordinary passes.
+
+        Balanced draws depend on each other, so what they leave shows in the means of whole runs
+        alone. With n draws of all stages the squared error is G / n, with n of each part G_c / n +
+        (G - G_c) / n², where G_c comes from the masks before the cut.
+
+        Returns:
+            G_c of each output and cut, shape (R, cuts), increasing, and G, shape (R,).
+        """
+        n = _BALANCED_DRAWS
+        everything, spread = self._error_of_runs((n, *(1,) * (len(program.stages) - 1)), chosen)
+        # As each pass is an ordinary one, whatever they have to do with each other.
+        variance = np.maximum(spread * (n - 1) / n + everything, np.finfo(np.float64).tiny)
+        total = np.clip(n * everything / variance, 0.0, 1.0)
+        early = np.zeros((len(total), len(cuts)))
+        for column, cut in enumerate(cuts):
+            counts = [1] * len(program.stages)
+            counts[0] = counts[cut] = n
+            error, _ = self._error_of_runs(tuple(counts), chosen)
+            early[:, column] = (n * n * error / variance - total) / (n - 1)
+        return np.maximum.accumulate(np.clip(early, 0.0, total[:, None]), axis=1), total
+
+    def _error_of_runs(self, splitting: Splitting, chosen: Inputs) -> tuple[Array, Array]:
+        """Returns for each output the variance of the means of runs, and that within the runs."""
+        copies, seeds = 1, range(_SHARED_BALANCED_RUNS)
+        if not self.samplers[0].settings.shared:
+            # Masks of their own make of each copy of the examples a run.
+            copies, seeds = _BALANCED_RUNS, range(1)
+        count = chosen.num_examples or 0
+        many = chosen.take(np.tile(np.arange(count), copies))
+        parts = [self._predict(many, splitting, SEED + seed) for seed in seeds]
+        error, spread = [], []
+        for found in zip(*parts, strict=True):
+            means = np.stack([one.mean for one in found])
+            means = means.reshape(len(found) * copies, count, *means.shape[2:])
+            error.append(np.nansum(means.var(axis=0, ddof=1)))
+            spread.append(np.nansum([_components(one) for one in found]) / len(means))
+        return np.array(error), np.array(spread)
+
+    def _predict(self, inputs: Inputs, splitting: Splitting, seed: int = SEED) -> list[Prediction]:
+        run = Run(self.model, self.samplers, inputs, splitting, seed, None)
         options = Options(keep_samples=False, tolerance=None, drop=True)
         parts = list(run.predictions(self.asked, options, None))
         return [concatenate([part[name] for part in parts]) for name in parts[0]]

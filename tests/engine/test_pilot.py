@@ -72,20 +72,27 @@ def test_the_choice_depends_on_the_first_examples_alone(auto, x):
     assert fixed.predict(x[:5]).splitting == chosen
 
 
-def test_the_error_is_that_of_ordinary_passes(auto, x):
+@pytest.mark.parametrize("balanced", [False, True])
+def test_the_error_is_that_of_ordinary_passes(auto, x, balanced):
     """Over the most uncertain examples, for which the choice is made, against 2,000 passes."""
+    x = x[:100]
     ordinary = without_xla(mcdrop.MCDropout(auto.model))
     reference = ordinary.predict(x, num_samples=2000, seed=10**6)
-    uncertain = np.argsort(-reference.variance.sum(axis=1))[:20]
-    fixed = auto.choose_splitting(x, num_samples=50)
+    uncertain = np.argsort(-reference.variance.sum(axis=1))[:16]
+    chooser = mcdrop.MCDropout(wide_model(), splitting="auto", balanced=balanced)
+    fixed = without_xla(chooser).choose_splitting(x, num_samples=100)
     squares, stated = [], []
     for seed in range(12):
         found = fixed.predict(x, seed=seed)
         squares.append(np.square(found.mean - reference.mean)[uncertain].mean())
         stated.append(np.square(found.monte_carlo_error)[uncertain].mean())
-    wanted = reference.variance[uncertain].mean() / 50
-    assert np.mean(squares) < 1.3 * wanted
-    assert 0.75 < np.mean(squares) / np.mean(stated) < 1.3
+    wanted = reference.variance[uncertain].mean() / 100
+    assert 0.5 * balanced < np.mean(squares) / wanted < 1.3
+    ratio = np.mean(squares) / np.mean(stated)  # of balanced draws a bound is stated
+    assert 0.75 * (not balanced) < ratio < 1.3
+    if balanced:
+        independent = auto.choose_splitting(x, num_samples=100)
+        assert np.prod(fixed.splitting) < 0.6 * np.prod(independent.splitting)
 
 
 def only_dropout():
@@ -135,6 +142,7 @@ def test_a_single_example_and_rows_of_nan_are_no_hindrance(auto, x):
     assert prediction.dropped.sum() == 67
     broken[:] = np.nan
     assert auto.predict(broken, on_nonfinite="drop").splitting is None
+    assert "all of the first examples hold NaN" in auto.splitting_reason
     with pytest.raises(DataError, match="NaN"):
         auto.predict(broken)
 
