@@ -7,7 +7,6 @@ and `/docs` lets a person try it. What would wait beyond a limit is told to come
 """
 
 import asyncio
-import logging
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -122,7 +121,6 @@ class Service:
         self._predictor = predictor
         self._columns = columns
         self._specs = input_specs(predictor.load().model)
-        self._try_out()
 
     @api.post("/predict")
     async def predict(self, request: Request) -> Answer:
@@ -172,17 +170,6 @@ class Service:
         lists = (columns[name].tolist() for name in names)
         rows = zip(*lists, strict=True)
         return [dict(zip(names, map(_plain, values), strict=True)) for values in rows]
-
-    def _try_out(self) -> None:
-        """Predicts zeros, so that the first request waits for no compiler."""
-        specs = self._specs or {}
-        if not specs or any(spec.is_text for spec in specs.values()):
-            return
-        zeros = {name: np.zeros([size or 1 for size in spec.shape]) for name, spec in specs.items()}
-        try:
-            self._rows([zeros])
-        except McdropError as error:  # a model may refuse zeros, as a closed vocabulary does
-            logging.getLogger("ray.serve").warning("Zeros are refused: %s", error)
 
 
 def build(settings: Settings) -> serve.Application:
