@@ -15,6 +15,7 @@ from mcdrop.cli.predicting import Predicting
 from mcdrop.cli.terminal import Terminal
 from mcdrop.cli.work import claim_output, versions
 from mcdrop.cli.writers import ParquetWriter
+from mcdrop.distributed.dtypes import check_dtype, dtype_here
 from mcdrop.distributed.parts import (
     PARTS,
     Part,
@@ -25,6 +26,7 @@ from mcdrop.distributed.parts import (
 )
 from mcdrop.errors import DataError
 from mcdrop.files.manifest import checksum
+from mcdrop.prediction import EXAMPLE
 from mcdrop.recalibrate.calibrations import Calibration, Fingerprint
 
 PART_SIZE = 65536
@@ -50,7 +52,14 @@ def run(options: Namespace, calibration: Calibration | None, terminal: Terminal)
             if not options.resume and folder.exists():
                 _make_room(options, folder)
             parts = PartsFolder(folder, record)
-            predicting = Predicting.open(options, calibration, terminal)
+            # What the run that began them settled on holds, whatever this machine would.
+            settled = Namespace(**{**vars(options), **parts.settled})
+            predicting = Predicting.open(settled, calibration, terminal)
+            if parts.settled:
+                check_dtype(settled.compute_dtype)
+            else:
+                dtype = dtype_here(options.compute_dtype)
+                parts.settle(splitting=predicting.mc.splitting, compute_dtype=dtype)
             with terminal.progress("Predicting") as progress:
                 num_parts = _write(predicting, parts, record["part_size"], progress)
             parts.publish(output)
@@ -175,7 +184,7 @@ def do_job(
     stream: Blocks,
     progress: Callable[[int, int], None],
 ) -> Part | None:
-    """Makes a part and returns it; looks at the inputs of one that is there, and returns None.
+    """Makes a part and returns it; looks at one that is whole, and its inputs, and returns None.
 
     Args:
         job: What to do.
@@ -187,9 +196,10 @@ def do_job(
     Raises:
         DataError: The inputs changed, do not fit, or the folder cannot be written.
     """
+    known = job.known if job.known is not None and job.known.is_whole(folder) else None
     inputs = Fingerprint()
+    inputs.add({EXAMPLE: predicting.examples.original.numbers[job.start : job.stop]})
     blocks = map(inputs.add, stream.take(job.stop - job.start))
-    known = job.known
     if known is not None:
         for _ in blocks:
             pass

@@ -15,6 +15,7 @@ from mcdrop.cli.predict_parts import Blocks, Job, do_job
 from mcdrop.cli.predicting import Predicting
 from mcdrop.cli.terminal import Terminal
 from mcdrop.distributed import cluster
+from mcdrop.distributed.dtypes import check_dtype, dtype_here
 from mcdrop.distributed.parts import Part
 from mcdrop.errors import DataError, McdropError
 from mcdrop.recalibrate import calibrations
@@ -67,6 +68,7 @@ class PartWorker:
 
     def _open(self) -> Predicting:
         if self._predicting is None:
+            check_dtype(self._options.compute_dtype)
             given = self._options.calibration
             calibration = None if given is None else calibrations.load(given)
             self._predicting = Predicting.open(self._options, calibration, Terminal(quiet=True))
@@ -78,6 +80,7 @@ def _for_workers(predicting: Predicting) -> Namespace:
     found = Namespace(**vars(predicting.options))
     # The choice of --splitting auto is made once: roundings differ between machines.
     found.splitting = predicting.mc.splitting
+    found.compute_dtype = dtype_here(found.compute_dtype)
     for name in ("model", "labels", "calibration"):
         path = getattr(found, name)
         setattr(found, name, None if path is None else path.resolve())

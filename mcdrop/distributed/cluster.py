@@ -51,7 +51,9 @@ def run(
                 fn_constructor_args=tuple(arguments),
                 batch_size=1,
                 compute=ActorPoolStrategy(size=min(count, len(jobs))),
-                runtime_env={"env_vars": {"TF_NUM_INTRAOP_THREADS": str(resources["num_cpus"])}},
+                runtime_env={
+                    "env_vars": {"TF_NUM_INTRAOP_THREADS": str(max(1, resources["num_cpus"]))}
+                },
                 **resources,
             )
             for row in done.iter_rows():
@@ -97,13 +99,14 @@ def _connected(ray: Any, address: str | None) -> Iterator[None]:
         ray.shutdown()
 
 
-def _share(ray: Any, workers: int | None) -> tuple[int, dict[str, int]]:
+def _share(ray: Any, workers: int | None) -> tuple[int, dict[str, float]]:
     """Returns how many workers to start, and what of the cluster each of them takes."""
     found = ray.cluster_resources()
     gpus, machines = int(found.get("GPU", 0)), sum(node["Alive"] for node in ray.nodes())
     count = workers or gpus or machines
-    cpus = max(1, int(found.get("CPU", 1)) // max(count, machines))
-    resources = {"num_cpus": cpus}
+    share = found.get("CPU", 1) / max(count, machines)
+    # More workers than processors take parts of them, or the last would wait for ever.
+    resources: dict[str, float] = {"num_cpus": int(share) if share >= 1 else int(share * 100) / 100}
     if gpus:
         resources["num_gpus"] = 1
     return count, resources

@@ -22,6 +22,7 @@ from mcdrop.files import Kind, Output, manifest
 from mcdrop.files.outputs import reason
 
 RECORD, LINES = "predictions.json", "parts.jsonl"
+_SETTLED = "settled"
 FORMAT, FORMAT_VERSION = "mcdrop.predictions", 1
 PARTS = Kind("a folder of predictions")
 
@@ -56,6 +57,11 @@ class Part:
         """Size and checksum of the file, as `mcdrop.files.manifest` takes them."""
         return {"bytes": self.bytes, "blake2b": self.blake2b}
 
+    def is_whole(self, folder: Path) -> bool:
+        """Returns whether the file in a folder is as it was written; reads all of it."""
+        path = folder / self.part
+        return path.is_file() and manifest.describe_file(path) == self.checksum
+
 
 class PartsFolder:
     """The parts of one run that are on disk, and the place for those to come.
@@ -75,17 +81,29 @@ class PartsFolder:
             self._take_over(record)
             return
         path.mkdir(parents=True)
-        document = {"format": FORMAT, "version": FORMAT_VERSION, **record}
-        with _in_place(path, RECORD) as draft:
-            draft.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+        self._write_record({"format": FORMAT, "version": FORMAT_VERSION, **record})
 
     @property
     def num_finished(self) -> int:
-        """Number of parts that are whole."""
+        """Number of parts that are listed and in place."""
         return len(self._finished)
 
+    @property
+    def settled(self) -> dict[str, Any]:
+        """What the run that began these parts settled on, as --splitting auto; {} before that."""
+        found = read_record(self.path).get(_SETTLED)
+        return found if isinstance(found, dict) else {}
+
+    def settle(self, **choices: Any) -> None:
+        """Keeps what was found out, for all runs that go on with these parts."""
+        self._write_record({**read_record(self.path), _SETTLED: choices})
+
     def find(self, number: int) -> Part | None:
-        """Returns a part by its number, None where there is no whole one."""
+        """Returns a part by its number, None where there is none in place.
+
+        Whether it is whole is looked at by whoever may make it again: reading all parts would be
+        the work of one machine.
+        """
         return self._finished.get(_name(number))
 
     def vouch(self, part: Part) -> None:
@@ -113,13 +131,18 @@ class PartsFolder:
         """Makes the folder the output; what is finished stays when that is refused."""
         self._remove_drafts()
         try:
-            with output.draft() as draft:
+            known = {name: part.checksum for name, part in self._finished.items()}
+            with output.draft(known) as draft:
                 self.path.rename(draft)
         except BaseException:
             if draft.exists():
                 (draft / manifest.NAME).unlink(missing_ok=True)
                 draft.rename(self.path)
             raise
+
+    def _write_record(self, record: Mapping[str, Any]) -> None:
+        with _in_place(self.path, RECORD) as draft:
+            draft.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 
     def _take_over(self, record: Mapping[str, Any]) -> None:
         before = read_record(self.path)
@@ -133,8 +156,7 @@ class PartsFolder:
         _check_own(self.path)
         self._remove_drafts()
         for name, part in listed.items():
-            path = self.path / name
-            if path.is_file() and manifest.describe_file(path) == part.checksum:
+            if (self.path / name).is_file():
                 self._finished[name] = part
 
     def _remove_drafts(self) -> None:
@@ -171,9 +193,7 @@ def finished_parts(folder: Path) -> list[Path]:
     parts = sorted({part.part: part for part in _read_lines(folder / LINES)}.values(), key=_start)
     stop = 0
     for part in parts:
-        path = folder / part.part
-        whole = path.is_file() and manifest.describe_file(path) == part.checksum
-        if part.start != stop or not whole:
+        if part.start != stop or not part.is_whole(folder):
             raise DataError(
                 f"{folder} lacks examples {stop} to {part.stop - 1}: a part is missing or damaged. "
                 "Make it again: the same mcdrop predict with --resume."

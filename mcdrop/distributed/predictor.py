@@ -16,9 +16,11 @@ from numpy.typing import NDArray
 
 from mcdrop._checks import check_choice, check_count
 from mcdrop.distributed.columns import finish, uncertainty
+from mcdrop.distributed.dtypes import check_dtype
 from mcdrop.errors import DataError, DataWarning
 from mcdrop.prediction import EXAMPLE, Prediction
 from mcdrop.recalibrate import calibrations
+from mcdrop.splitting import AUTO
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -60,7 +62,8 @@ class Predictor:
         abstain_above: Uncertainty above which the column `abstain` asks for a person.
         imports: Modules to import before the model is loaded, which register its own layers.
         **settings: Those of `MCDropout`: `layers`, `masks`, `balanced`, `task`, `output`,
-            `gaussian_scale`, `compute_dtype` and `splitting`.
+            `gaussian_scale`, `compute_dtype`, which must be what every machine computes in, and
+            `splitting`, counts that are the same for all batches.
 
     Raises:
         DataError: A setting is none, or the calibration cannot be read.
@@ -103,6 +106,11 @@ class Predictor:
             raise DataError(
                 f"`model` is of type {type(model).__name__}, expected the path of a model file, or "
                 "its bytes. Save the model first: model.save('model.keras')."
+            )
+        if settings.get("splitting") == AUTO:
+            raise DataError(
+                "`splitting` is 'auto', which every batch would choose anew. Choose once, as with "
+                "MCDropout(model, splitting='auto').choose_splitting(x).splitting."
             )
         if num_samples is not None:
             check_count("num_samples", num_samples, minimum=2)
@@ -196,6 +204,7 @@ class Predictor:
         from mcdrop.loading import import_module, load_model
         from mcdrop.predictor import MCDropout
 
+        check_dtype(self._settings.get("compute_dtype"))
         for name in self._imports:
             import_module(name)
         given = self._model

@@ -7,8 +7,8 @@ and their shapes, stands in the metadata of the table.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from dataclasses import fields, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -50,27 +50,65 @@ def with_state(table: Any, prediction: Prediction) -> Any:
     return table.replace_schema_metadata({**metadata, _METADATA: document.encode()})
 
 
-def read_predictions(folder: Path) -> Prediction:
-    """Returns the prediction that the parts of a folder hold, sorted by the number of examples.
+@dataclass(frozen=True, eq=False)
+class StoredPredictions:
+    """The predictions in a folder of parts, of which only the numbers of the examples are read.
 
-    They are read one by one; what is returned is held, as if it had been sampled.
-
-    Raises:
-        DataError: A part is missing or damaged, or was written without what scores need.
+    Attributes:
+        folder: The folder.
+        paths: Its parts, whole.
+        numbers: Number of each example in the order of the parts, shape (N,).
     """
-    import pyarrow.parquet as pq
 
-    paths = finished_parts(folder)
-    count = sum(pq.read_metadata(path).num_rows for path in paths)
-    whole = join(map(_read_part, paths), count)
-    most = int(whole.num_samples_per_example.max(initial=0))
-    if most > whole.num_samples:  # passes differ where each example stops by itself
-        whole = replace(whole, num_samples=most)
-    numbers = whole.example_numbers
-    if (np.diff(numbers) < 0).any():
-        whole = whole.take(np.argsort(numbers, kind="stable"))
-    check_prediction(str(folder), whole)
-    return whole
+    folder: Path
+    paths: Sequence[Path]
+    numbers: NDArray[np.int64]
+
+    @classmethod
+    def open(cls, folder: Path) -> StoredPredictions:
+        """Returns what a folder holds.
+
+        Raises:
+            DataError: A part is missing or damaged, or an example was predicted twice.
+        """
+        import pyarrow.parquet as pq
+
+        paths = finished_parts(folder)
+        read = (pq.read_table(path, columns=[EXAMPLE]).column(EXAMPLE) for path in paths)
+        numbers = np.concatenate([column.to_numpy() for column in read])
+        if len(np.unique(numbers)) != len(numbers):
+            raise DataError(f"{folder} predicts an example more than once.")
+        return cls(folder, paths, numbers)
+
+    def read(self, wanted: NDArray[np.int64]) -> Prediction:
+        """Returns the predictions of some examples, by their numbers in rising order.
+
+        Parts are read one by one, and what is not wanted is left at once; what is returned is
+        held, as if it had been sampled.
+
+        Raises:
+            DataError: The parts were written without what scores need.
+        """
+        kept = np.isin(self.numbers, wanted, assume_unique=True)
+        whole = join(self._parts(kept), int(kept.sum()))
+        most = int(whole.num_samples_per_example.max(initial=0))
+        if most > whole.num_samples:  # passes differ where each example stops by itself
+            whole = replace(whole, num_samples=most)
+        numbers = whole.example_numbers
+        if (np.diff(numbers) < 0).any():
+            whole = whole.take(np.argsort(numbers, kind="stable"))
+        check_prediction(str(self.folder), whole)
+        return whole
+
+    def _parts(self, kept: NDArray[np.bool_]) -> Iterator[Prediction]:
+        import pyarrow.parquet as pq
+
+        start = 0
+        for path in self.paths:
+            stop = start + pq.read_metadata(path).num_rows
+            chosen, start = np.flatnonzero(kept[start:stop]), stop
+            if len(chosen):
+                yield _read_part(path).take(chosen)
 
 
 def _read_part(path: Path) -> Prediction:

@@ -6,9 +6,11 @@ import hashlib
 import json
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+
+Checksums = Mapping[str, Mapping[str, Any]]
 
 NAME = "mcdrop-files.json"
 FORMAT = "mcdrop.files"
@@ -21,13 +23,19 @@ _NOBODYS = frozenset({".DS_Store", "Thumbs.db", "desktop.ini"})
 """What file browsers leave in folders that were merely looked at."""
 
 
-def write(folder: Path) -> None:
-    """Lists every file of a folder with its size and its hash, in the folder."""
-    files = {
-        path.relative_to(folder).as_posix(): describe_file(path)
+def write(folder: Path, known: Checksums) -> None:
+    """Lists every file of a folder with its size and its hash, in the folder.
+
+    Args:
+        folder: The folder.
+        known: What `describe_file` returned of some files, by their names in the folder.
+    """
+    names = {
+        path.relative_to(folder).as_posix(): path
         for path in sorted(_entries(folder))
         if path.is_file() and path.name != NAME
     }
+    files = {name: known.get(name) or describe_file(path) for name, path in names.items()}
     document = {"format": FORMAT, "version": VERSION, "files": files}
     (folder / NAME).write_text(json.dumps(document, indent=1), encoding="utf-8")
 

@@ -60,8 +60,11 @@ class Output:
         self._workplace = workplace
 
     @contextmanager
-    def draft(self) -> Iterator[Path]:
+    def draft(self, known: manifest.Checksums | None = None) -> Iterator[Path]:
         """Yields the path to write to; what is there when the block ends well becomes the output.
+
+        Args:
+            known: Checksums of files of a folder that need not be read for them.
 
         Raises:
             DataError: The output cannot be written, as when the disk is full, or something that
@@ -71,7 +74,7 @@ class Output:
         try:
             yield draft
             if self._kind.is_folder:
-                manifest.write(draft)
+                manifest.write(draft, known or {})
             _reach_the_disk(draft)
             with stopping_waits():
                 self._publish(draft)

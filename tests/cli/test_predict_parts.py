@@ -151,22 +151,99 @@ def test_damaged_and_missing_parts_are_made_again(predict):
     assert checksums() == wanted
 
 
+OTHER_SETTINGS = {
+    "samples": ("--samples", 7),
+    "splitting": ("--splitting", "3,2"),
+    "seed": ("--seed", 4),
+    "layers": ("--layers", "dropout"),
+    "masks": ("--masks", "shared"),
+    "balanced": ("--balanced",),
+    "task": ("--task", "classification"),
+    "model_output": ("--model-output", "kind"),
+    "gaussian_scale": ("--gaussian-scale", "variance"),
+    "compute_dtype": ("--compute-dtype", "bfloat16"),
+    "tolerance": ("--tolerance", 0.1),
+    "on_nonfinite": ("--on-nonfinite", "drop"),
+    "limit": ("--limit", 39),
+    "drop_missing": ("--drop-missing",),
+    "abstain_above": ("--abstain-above", 1),
+    "scorable": ("--scorable",),
+    "part_size": ("--part-size", 8),
+    "imports": ("--import", "json"),
+}
+
+
 def test_another_setting_is_refused(predict, run, arguments):
+    assert set(predict_parts._SETTINGS) < set(OTHER_SETTINGS)
     predict()
     before = checksums()
-    for options, named in (
-        (("--samples", 7), "samples"),
-        (("--seed", 4), "seed"),
-        (("--masks", "shared"), "masks"),
-        (("--part-size", 8), "part_size"),
-        (("--layers", "dropout"), "layers"),
-        (("--limit", 39), "limit"),
-        (("--tolerance", 0.1), "tolerance"),
-    ):
-        status, _, err = run(*arguments, *options, "--resume")
+    for named, options in OTHER_SETTINGS.items():
+        given = arguments
+        if named == "splitting":  # it says itself how many passes there are
+            given = [*arguments[:3], *arguments[5:]]
+        status, _, err = run(*given, *options, "--resume")
         assert status == 1
         assert f"were made with another {named}. Resume them with the same" in err
         assert checksums() == before
+
+
+def test_what_splitting_auto_chose_holds_for_all_parts(run, arguments, shelf, monkeypatch):
+    from mcdrop.predictor import MCDropout
+
+    keras = pytest.importorskip("keras")
+    layers = keras.layers
+    early = [keras.Input((4, 4, 1)), layers.Flatten(), layers.Dropout(0.2), layers.Dense(8)]
+    keras.Sequential([*early, layers.Dropout(0.5), layers.Dense(3, "softmax")]).save("two.keras")
+    command = ("predict", "two.keras", *arguments[2:])
+    monkeypatch.setattr(
+        MCDropout, "choose_splitting", lambda mc, x, **_: MCDropout(mc.model, splitting=(4, 3))
+    )
+    assert run(*command, "--splitting", "auto")[0] == 0
+    wanted = checksums()
+    Path("out").rename("first")
+    with monkeypatch.context() as patch:
+        stop_before_part(patch, 3, KeyboardInterrupt())
+        assert run(*command, "--splitting", "auto")[0] == 130
+    monkeypatch.setattr(  # as a machine that rounds otherwise might
+        MCDropout, "choose_splitting", lambda mc, x, **_: MCDropout(mc.model, splitting=(2, 2))
+    )
+    assert run(*command, "--splitting", "auto", "--resume")[0] == 0
+    assert checksums() == wanted
+
+
+@pytest.mark.filterwarnings("ignore:This processor has no instructions")
+def test_parts_are_computed_in_one_data_type_on_all_machines(run, arguments, predict, monkeypatch):
+    """Only some machines compute in bfloat16; the others compute in float32, with a warning."""
+    native = "mcdrop.engine.processor.has_bfloat16"
+    predict()
+    wanted = checksums()
+    Path("out").rename("first")
+    half = (*arguments, "--compute-dtype", "bfloat16")
+    for begins, status, message in ((False, 0, ""), (True, 1, "no instructions for bfloat16")):
+        monkeypatch.setattr(native, lambda begins=begins: begins)
+        with monkeypatch.context() as patch:
+            stop_before_part(patch, 3, KeyboardInterrupt())
+            assert run(*half)[0] == 130
+        monkeypatch.setattr(native, lambda begins=begins: not begins)
+        found, _, err = run(*half, "--resume")
+        assert found == status, err
+        assert message in err
+        if status == 0:
+            assert checksums() == wanted
+            Path("out").rename("second")
+
+
+def test_other_labels_that_leave_other_examples_are_refused(run, arguments):
+    """The inputs are alike, but the masks follow the numbers of the examples."""
+    x = np.ones((40, 4, 4, 1), np.float32)
+    for missing, status in ((3, 0), (4, 1)):
+        y = np.zeros(40)
+        y[missing] = np.nan
+        np.savez("gaps.npz", x=x, y=y)
+        command = (*arguments[:2], "gaps.npz", *arguments[3:], "--drop-missing")
+        found, _, err = run(*command, *(["--resume"] * status))
+        assert found == status, err
+    assert "changed since part-00000.parquet was made of it" in err
 
 
 def test_another_model_and_other_data_are_refused(predict, run, arguments, shelf):

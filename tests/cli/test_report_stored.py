@@ -79,6 +79,27 @@ def test_labels_are_found_by_the_number_of_the_example(both, shelf, labels):
     assert_close(*both(shelf / "model.keras", shelf / "data.npz", ("--limit", 25)))
 
 
+def test_some_examples_are_those_that_the_report_with_a_limit_samples(run, shelf, labels, parts):
+    stored = ("report", "--predictions", parts, "--labels", labels, "--output", "stored")
+    sampled = ("report", shelf / "model.keras", shelf / "data.npz", *COMMON, "--output", "sampled")
+    for command in (stored, sampled):
+        status, _, err = run(*command, "--limit", 23)
+        assert status == 0, err
+    assert_close(scores("stored"), scores("sampled"))
+    assert scores("stored")["num_examples"] == 23
+
+
+def test_examples_that_were_dropped_are_left_out_alike(both, shelf, labels):
+    with np.load(shelf / "data.npz") as data:
+        x = data["x_test"]
+    x[17] = 3e38
+    x[17, 0] = -3e38
+    np.savez("x.npz", x=x, y=np.load(labels))
+    found, wanted = both(shelf / "model.keras", "x.npz", ("--on-nonfinite", "drop"))
+    assert found["num_examples"] == 39
+    assert_close(found, wanted)
+
+
 @pytest.fixture
 def parts(run, shelf):
     command = ("predict", shelf / "model.keras", shelf / "data.npz", *COMMON)
@@ -130,6 +151,9 @@ def test_what_cannot_be_scored_is_told(run, fails, shelf, labels, parts):
     assert "needs --labels" in fails("report", "--predictions", parts, "--output", "out")
     line = fails(*report[:1], shelf / "model.keras", *report[1:], "--predictions", parts)
     assert "so MODEL has no use" in line
+    stored = (*report, "--predictions", parts)
+    for options in (("--samples", 50), ("--masks", "shared"), ("--import", "json")):
+        assert f"so {options[0]} has no use" in fails(*stored, *options)
     assert "A report needs MODEL and DATA" in fails(*report)
 
 

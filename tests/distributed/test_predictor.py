@@ -221,6 +221,7 @@ def test_a_column_to_keep_must_have_a_name_of_its_own(shelf):
         ({"model": "m.keras", "num_samples": 1}, "num_samples"),
         ({"model": "m.keras", "seed": -1}, "seed"),
         ({"model": "m.keras", "on_nonfinite": "x"}, "on_nonfinite"),
+        ({"model": "m.keras", "splitting": "auto"}, "every batch would choose anew"),
         ({"model": "m.keras", "sead": 1}, "`sead` is no setting of a Predictor"),
         ({"model": "m.keras", "calibration": "absent.json"}, "absent.json"),
     ],
@@ -228,6 +229,13 @@ def test_a_column_to_keep_must_have_a_name_of_its_own(shelf):
 def test_wrong_settings_are_told_before_anything_is_sent(settings, message):
     with pytest.raises(DataError, match=message):
         Predictor(**settings)
+
+
+def test_passes_are_in_one_data_type_on_all_machines(shelf, monkeypatch):
+    predictor = Predictor(shelf / "model.keras", compute_dtype="bfloat16", **SETTINGS)
+    monkeypatch.setattr("mcdrop.engine.processor.has_bfloat16", lambda: False)
+    with pytest.raises(DataError, match="no instructions for bfloat16, in which others compute"):
+        predictor(batch([0]))
 
 
 def test_a_model_that_is_not_there_is_told():
