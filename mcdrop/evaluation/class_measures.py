@@ -21,6 +21,7 @@ from mcdrop.evaluation.class_rules import UNIT_INTERVAL, Scores
 from mcdrop.evaluation.forecasts import ClassForecast
 from mcdrop.evaluation.measures import Measure
 from mcdrop.weighted import calibration as weighted_calibration
+from mcdrop.weighted import kernel_calibration
 from mcdrop.weighted import ranking as weighted_ranking
 
 ClassMeasure = Measure[ClassForecast]
@@ -293,7 +294,7 @@ CLASS_MEASURES: tuple[ClassMeasure, ...] = (
     _calibration(
         "smooth_calibration_error",
         "Smooth calibration error",
-        compute.calibration(weighted_calibration.smooth_calibration_statistic),
+        compute.calibration(kernel_calibration.smooth_calibration_statistic),
         is_costly=True,
     ),
     _calibration(

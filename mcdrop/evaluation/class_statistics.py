@@ -12,6 +12,7 @@ from mcdrop.errors import DataError
 from mcdrop.evaluation.forecasts import ClassForecast
 from mcdrop.metrics.calibration import CalibrationFloor
 from mcdrop.weighted import calibration as weighted_calibration
+from mcdrop.weighted import classwise, kernel_calibration
 from mcdrop.weighted.arrays import OfWeights, TiedGroups
 from mcdrop.weighted.units import Statistic
 
@@ -54,11 +55,10 @@ def brier_part(part: str) -> Compute:
     """Returns the "reliability" or the "resolution" of the Brier score."""
 
     def statistic(forecast: ClassForecast) -> Statistic:
-        return forecast.units.of_units(
-            weighted_calibration.brier_part_statistic(
-                forecast.probabilities, forecast.labels, num_bins=NUM_BINS, part=part
-            )
+        of_weights = classwise.brier_parts_statistic(
+            forecast.probabilities, forecast.labels, num_bins=NUM_BINS, parts=(part,)
         )
+        return forecast.units.of_units(lambda weights: of_weights(weights)[:, 0])
 
     return statistic
 
@@ -140,7 +140,7 @@ def floor_note(forecast: ClassForecast) -> str:
 
 def classwise_calibration_error(forecast: ClassForecast) -> Statistic:
     """Returns the mean over classes of the error of one class against the rest."""
-    statistic = weighted_calibration.classwise_calibration_statistic(
+    statistic = classwise.classwise_calibration_statistic(
         forecast.probabilities, forecast.labels, num_bins=NUM_BINS, strategy="uniform", norm="l1"
     )
     return forecast.units.of_units(statistic)
@@ -151,7 +151,7 @@ def full_calibration_error(forecast: ClassForecast) -> Statistic:
     num_units = forecast.labels.size
     if num_units > MOST_PAIRED_UNITS:
         raise DataError(f"it compares pairs, too many with {num_units} units")
-    statistic = weighted_calibration.kernel_calibration_statistic(
+    statistic = kernel_calibration.kernel_calibration_statistic(
         forecast.probabilities, forecast.labels, bandwidth=BANDWIDTH
     )
     return forecast.units.of_units(statistic)

@@ -24,12 +24,12 @@ from mcdrop.weighted.arrays import divide, plain_value
 from mcdrop.weighted.calibration import (
     assign_bins,
     binned_calibration_statistic,
-    classwise_calibration_statistic,
     debiased_calibration_statistic,
     errors_by_chance,
     make_binner,
     sweep_calibration_statistic,
 )
+from mcdrop.weighted.classwise import classwise_calibration_statistic
 
 FloatArray = NDArray[np.float64]
 

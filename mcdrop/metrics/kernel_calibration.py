@@ -9,7 +9,7 @@ from mcdrop._checks import check_number
 from mcdrop.errors import DataError
 from mcdrop.metrics._classification import as_scored, top_label
 from mcdrop.weighted.arrays import plain_value
-from mcdrop.weighted.calibration import (
+from mcdrop.weighted.kernel_calibration import (
     kernel_calibration_statistic,
     smooth_calibration_statistic,
 )

@@ -16,7 +16,7 @@ from mcdrop._checks import check_count
 from mcdrop.errors import DataError
 from mcdrop.metrics._classification import as_scored
 from mcdrop.weighted.arrays import mean_statistic, plain_value
-from mcdrop.weighted.calibration import brier_components
+from mcdrop.weighted.classwise import brier_parts_statistic
 
 FloatArray = NDArray[np.float64]
 
@@ -287,5 +287,5 @@ def brier_decomposition(p: ArrayLike, y: ArrayLike, *, num_bins: int = 15) -> Br
     """
     probabilities, labels = as_scored(p, y)
     check_count("num_bins", num_bins, minimum=1)
-    components = brier_components(probabilities, labels, num_bins=num_bins)
-    return BrierDecomposition(*components(np.ones((1, labels.size)))[:, 0].tolist())
+    parts = brier_parts_statistic(probabilities, labels, num_bins=num_bins)
+    return BrierDecomposition(*parts(np.ones((1, labels.size)))[0].tolist())

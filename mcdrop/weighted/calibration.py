@@ -2,7 +2,8 @@
 
 Here `confidence` is a probability stated for each example, shape (n,), and `outcome` is 1
 where the event came true, else 0: the highest class probability and whether that class is
-right, or the probability of one class and whether it is the label.
+right, or the probability of one class and whether it is the label. All classes at once are in
+`mcdrop.weighted.classwise`, errors without bins in `mcdrop.weighted.kernel_calibration`.
 """
 
 from __future__ import annotations
@@ -13,9 +14,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.fft import dct, idct
-from scipy.optimize import brentq
-from scipy.sparse import csr_array
 
 from mcdrop.weighted.arrays import (
     BLOCK_ELEMENTS,
@@ -27,12 +25,6 @@ from mcdrop.weighted.arrays import (
     group_ties,
     in_row_blocks,
 )
-
-SMOOTHING_GRID = 4096
-"""Cells on [0, 1] for smooth calibration; a width of 0.001 still spans four cells."""
-
-KERNEL_BLOCK = 1000
-"""Examples compared pairwise at once; memory and time per example stay bounded."""
 
 
 @dataclass(frozen=True)
@@ -192,110 +184,6 @@ def errors_by_chance(
     return errors
 
 
-def classwise_calibration_statistic(
-    probabilities: FloatArray, labels: NDArray[Any], *, num_bins: int, strategy: str, norm: str
-) -> OfWeights:
-    """Returns the mean over classes of the calibration error of one class against the rest."""
-    if (strategy, norm) == ("uniform", "l1"):
-        return _classwise_gaps(probabilities, labels, num_bins)
-    of_class = [
-        binned_calibration_statistic(
-            probabilities[:, index],
-            (labels == index).astype(np.float64),
-            num_bins=num_bins,
-            strategy=strategy,
-            norm=norm,
-        )
-        for index in range(probabilities.shape[1])
-    ]
-
-    def classwise(weights: NDArray[Any]) -> FloatArray:
-        return np.asarray(sum(statistic(weights) for statistic in of_class) / len(of_class))
-
-    return classwise
-
-
-def _classwise_gaps(probabilities: FloatArray, labels: NDArray[Any], num_bins: int) -> OfWeights:
-    """Returns the classwise error whose bins add up |sum of probabilities - count of outcomes|."""
-    classes = ClassBins.of(probabilities, labels, num_bins)
-    surplus = classes.matrix(classes.residuals())
-
-    def classwise(weights: FloatArray) -> FloatArray:
-        gaps = np.abs((surplus @ weights.T).T)
-        return np.asarray(gaps.sum(axis=1) / weights.sum(axis=1) / probabilities.shape[1])
-
-    return in_row_blocks(classwise)
-
-
-@dataclass(frozen=True, eq=False)
-class ClassBins:
-    """Each class of each example in its equal-width bin: one sparse matrix for all classes.
-
-    Attributes:
-        probabilities: Shape (n, C).
-        labels: Shape (n,).
-        num_bins: Number of bins B of each class.
-        cells: Bin of each class, numbered through all classes, shape (n, C).
-    """
-
-    probabilities: FloatArray
-    labels: NDArray[Any]
-    num_bins: int
-    cells: NDArray[np.intp]
-
-    @classmethod
-    def of(cls, probabilities: FloatArray, labels: NDArray[Any], num_bins: int) -> ClassBins:
-        """Returns the bins of probabilities, shape (n, C)."""
-        bins = uniform_bins(probabilities, num_bins)
-        return cls(
-            probabilities, labels, num_bins, bins + num_bins * np.arange(probabilities.shape[1])
-        )
-
-    def matrix(self, values: FloatArray) -> csr_array:
-        """Returns values, shape (n, C), added up by cell: from examples to cells, (C B, n)."""
-        num_examples, num_classes = self.cells.shape
-        starts = np.arange(0, num_examples * num_classes + 1, num_classes)
-        shape = (num_examples, num_classes * self.num_bins)
-        return csr_array((values.ravel(), self.cells.ravel(), starts), shape=shape).T
-
-    def outcomes(self) -> csr_array:
-        """Returns where each example's label falls: from examples to cells, (C B, n)."""
-        num_examples, num_classes = self.cells.shape
-        cell = self.cells[np.arange(num_examples), self.labels]
-        shape = (num_examples, num_classes * self.num_bins)
-        starts = np.arange(num_examples + 1)
-        return csr_array((np.ones(num_examples), cell, starts), shape=shape).T
-
-    def residuals(self) -> FloatArray:
-        """Returns probabilities less one-hot labels, shape (n, C)."""
-        values = self.probabilities.astype(np.float64, copy=True)
-        values[np.arange(self.labels.size), self.labels] -= 1.0
-        return values
-
-
-def brier_part_statistic(
-    probabilities: FloatArray, labels: NDArray[Any], *, num_bins: int, part: str
-) -> OfWeights:
-    """Returns the "reliability" or the "resolution" of the Brier score, summed over classes."""
-    classes = ClassBins.of(probabilities, labels, num_bins)
-    size_of = classes.matrix(np.ones(classes.cells.shape))
-    happened_of = classes.outcomes()
-    stated_of = classes.matrix(probabilities) if part == "reliability" else None
-
-    def statistic(weights: FloatArray) -> FloatArray:
-        size, happened = (size_of @ weights.T).T, (happened_of @ weights.T).T
-        total = weights.sum(axis=1, keepdims=True)
-        rate = divide(happened, size, 0.0)
-        if stated_of is not None:
-            against = divide((stated_of @ weights.T).T, size, 0.0)
-        else:
-            by_class = happened.reshape(len(weights), -1, num_bins).sum(axis=2) / total
-            against = np.repeat(by_class, num_bins, axis=1)
-        return np.asarray((size * (rate - against) ** 2).sum(axis=1) / total[:, 0])
-
-    return in_row_blocks(statistic)
-
-
 def debiased_squared_statistic(
     confidence: FloatArray, outcome: FloatArray, *, num_bins: int
 ) -> OfWeights:
@@ -366,135 +254,3 @@ def _bins_between(cuts: FloatArray) -> BinSums:
     """Returns the one row of bins between successive running sums, shape (B + 1, 3)."""
     weight, confidence, outcome = np.diff(cuts, axis=0).T[:, np.newaxis]
     return BinSums(weight=weight, confidence=confidence, outcome=outcome)
-
-
-def smooth_calibration_statistic(confidence: FloatArray, outcome: FloatArray) -> OfWeights:
-    """Returns the smooth calibration error: the fixed point s of s -> smoothed error at width s.
-
-    The residuals are laid on a grid, each shared by its two nearest cells. Convolving with the
-    Gaussian reflected at 0 and 1 then multiplies the k-th cosine coefficient by
-    exp(-(pi k s)^2 / 2). The sharing is itself a smoothing, of variance cell^2 / 6, which is
-    taken off the width.
-    """
-    left, share = _grid_shares(confidence)
-    cells = np.arange(SMOOTHING_GRID)
-    decay = -0.5 * (np.pi * cells) ** 2
-
-    def of_row(weights: FloatArray) -> float:
-        residual = weights * (outcome - confidence) / weights.sum()
-        grid = np.bincount(left[0], weights=residual * (1.0 - share), minlength=SMOOTHING_GRID)
-        grid += np.bincount(left[1], weights=residual * share, minlength=SMOOTHING_GRID)
-        coefficients = dct(grid, type=2)
-
-        def excess(width: float) -> float:  # negative at 2, as no smoothed error is above 1
-            return _smoothed_error(coefficients, decay, width) - width
-
-        return float(brentq(excess, 0.0, 2.0, xtol=1e-9)) if excess(0.0) > 0.0 else 0.0
-
-    def smooth(weights: NDArray[Any]) -> FloatArray:
-        return np.array([of_row(np.asarray(row, dtype=np.float64)) for row in weights])
-
-    return smooth
-
-
-def _grid_shares(confidence: FloatArray) -> tuple[NDArray[np.intp], FloatArray]:
-    """Returns the two nearest cells of each confidence, shape (2, n), and the second's share."""
-    position = confidence * SMOOTHING_GRID - 0.5
-    lower = np.floor(position)
-    neighbours = np.stack([lower, lower + 1.0])
-    # A cell beyond either end is the mirror image of the outermost cell.
-    return np.clip(neighbours, 0, SMOOTHING_GRID - 1).astype(np.intp), position - lower
-
-
-def _smoothed_error(coefficients: FloatArray, decay: NDArray[Any], width: float) -> float:
-    """Returns the integral of |residual smoothed at `width`| over [0, 1]."""
-    variance = max(width**2 - 1.0 / (6.0 * SMOOTHING_GRID**2), 0.0)
-    smoothed = idct(coefficients * np.exp(decay * variance), type=2)
-    return float(np.abs(smoothed).sum())
-
-
-def kernel_squared_statistic(
-    probabilities: FloatArray, labels: NDArray[Any], *, bandwidth: float
-) -> OfWeights:
-    """Returns the unbiased squared kernel calibration error; below 0 by chance if calibrated.
-
-    An example is never paired with itself nor, in a resample, with its own copies: such pairs
-    would bring back the bias that the estimator removes.
-    """
-    residuals = -probabilities
-    residuals[np.arange(labels.size), labels] += 1.0
-    num_blocks = -(-labels.size // KERNEL_BLOCK)
-    # Taking every num_blocks-th example keeps data sorted by label from biasing a block.
-    blocks = [slice(start, None, num_blocks) for start in range(num_blocks)]
-
-    def squared(weights: NDArray[Any]) -> FloatArray:
-        total = np.zeros(weights.shape[0])
-        pairs = np.zeros(weights.shape[0])
-        for block in blocks:
-            matrix = _kernel_products(probabilities[block], residuals[block], bandwidth)
-            part = np.asarray(weights[:, block], dtype=np.float64)
-            total += ((part @ matrix) * part).sum(axis=1)
-            pairs += part.sum(axis=1) ** 2 - (part**2).sum(axis=1)
-        return divide(total, pairs, np.nan)
-
-    return squared
-
-
-def _kernel_products(
-    probabilities: FloatArray, residuals: FloatArray, bandwidth: float
-) -> FloatArray:
-    """Returns exp(-|p_i - p_j| / bandwidth) r_i . r_j with a zero diagonal, shape (n, n)."""
-    norms = (probabilities**2).sum(axis=1)
-    squares = norms[:, np.newaxis] + norms - 2.0 * probabilities @ probabilities.T
-    matrix = np.exp(-np.sqrt(np.maximum(squares, 0.0)) / bandwidth) * (residuals @ residuals.T)
-    np.fill_diagonal(matrix, 0.0)
-    return np.asarray(matrix)
-
-
-def kernel_calibration_statistic(
-    probabilities: FloatArray, labels: NDArray[Any], *, bandwidth: float
-) -> OfWeights:
-    """Returns the root of the squared kernel calibration error, 0 where that is negative."""
-    squared = kernel_squared_statistic(probabilities, labels, bandwidth=bandwidth)
-    return lambda weights: np.sqrt(np.maximum(squared(weights), 0.0))
-
-
-def brier_components(
-    probabilities: FloatArray, labels: NDArray[Any], *, num_bins: int
-) -> Callable[[FloatArray], FloatArray]:
-    """Returns the function from weights to the parts of the Brier score, shape (5, R).
-
-    The rows are reliability, resolution, uncertainty, variance of the probability within
-    bins, and twice its covariance with the outcome there; each is summed over classes.
-    """
-    outcomes = np.eye(probabilities.shape[1])[labels]
-    of_class = [
-        _class_components(probabilities[:, index], outcomes[:, index], num_bins)
-        for index in range(probabilities.shape[1])
-    ]
-    return lambda weights: np.asarray(sum(components(weights) for components in of_class))
-
-
-def _class_components(
-    probability: FloatArray, outcome: FloatArray, num_bins: int
-) -> Callable[[FloatArray], FloatArray]:
-    """Returns the function from weights to the five parts of one class, shape (5, R)."""
-    bins = uniform_bins(probability, num_bins)
-    columns = [np.ones_like(probability), probability, outcome]
-    sums = fixed_bin_sums(bins, num_bins, [*columns, probability**2, probability * outcome])
-
-    def components(weights: FloatArray) -> FloatArray:
-        size, *totals = sums(weights)
-        stated, happened, square, product = (divide(total, size, 0.0) for total in totals)
-        share = size / size.sum(axis=1, keepdims=True)
-        rate = (share * happened).sum(axis=1, keepdims=True)
-        parts = [
-            (stated - happened) ** 2,
-            (happened - rate) ** 2,
-            np.broadcast_to(rate * (1.0 - rate), share.shape),
-            square - stated**2,
-            2.0 * (product - stated * happened),
-        ]
-        return np.stack([(share * part).sum(axis=1) for part in parts])
-
-    return components

@@ -6,7 +6,7 @@ import scipy.stats
 from mcdrop.errors import DataError
 from mcdrop.metrics import calibration, kernel_calibration
 from mcdrop.weighted.arrays import plain_value
-from mcdrop.weighted.calibration import kernel_squared_statistic
+from mcdrop.weighted.kernel_calibration import kernel_squared_statistic
 
 
 def draw(num_examples=500, num_classes=3, sharpen=1.0, seed=0):

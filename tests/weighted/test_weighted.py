@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from mcdrop.weighted import arrays, calibration, ranking
+from mcdrop.weighted import arrays, calibration, classwise, kernel_calibration, ranking
 
 NUM_EXAMPLES = 60
 DECIMALS = [1, 12]
@@ -26,8 +26,8 @@ def make_statistics(p, y, confidence, correct, uncertainty):
         "mean": arrays.mean_statistic(loss),
         "debiased": calibration.debiased_calibration_statistic(confidence, correct, num_bins=5),
         "sweep": calibration.sweep_calibration_statistic(confidence, correct, norm="l1"),
-        "smooth": calibration.smooth_calibration_statistic(confidence, correct),
-        "classwise": calibration.classwise_calibration_statistic(
+        "smooth": kernel_calibration.smooth_calibration_statistic(confidence, correct),
+        "classwise": classwise.classwise_calibration_statistic(
             p, y, num_bins=5, strategy="quantile", norm="l1"
         ),
         "auroc": ranking.auroc_statistic(uncertainty, positive),
@@ -53,9 +53,9 @@ def make_statistics(p, y, confidence, correct, uncertainty):
                 uncertainty, values
             ),
         }
-    for index in range(5):
-        components = calibration.brier_components(p, y, num_bins=5)
-        statistics[f"brier {index}"] = lambda weights, i=index, c=components: c(weights)[i]
+    for part in classwise.BRIER_PARTS:
+        one = classwise.brier_parts_statistic(p, y, num_bins=5, parts=(part,))
+        statistics[f"brier {part}"] = lambda weights, of_part=one: of_part(weights)[:, 0]
     return statistics
 
 
@@ -150,7 +150,7 @@ def test_no_resamples_give_no_values():
 
 def test_kernel_error_leaves_pairs_of_copies_out():
     p, y, *_ = make_data(12)
-    statistic = calibration.kernel_squared_statistic(p, y, bandwidth=0.3)
+    statistic = kernel_calibration.kernel_squared_statistic(p, y, bandwidth=0.3)
     weights = resample(rows=3)
     residual = np.eye(3)[y] - p
     kernel = np.exp(-np.linalg.norm(p[:, np.newaxis] - p, axis=2) / 0.3) * (residual @ residual.T)
