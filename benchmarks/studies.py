@@ -103,7 +103,7 @@ def linked(name: str, kind: str) -> list[str]:
 
 
 def markdown(plan, summary) -> str:
-    """Returns the table of the spoken scores, with their differences."""
+    """Returns the table of the spoken scores, with their differences, of the settings with any."""
     titles, rows = table_rows(plan, summary, list(plan.spoken))
     head = ["Setting", *(part for title in titles for part in (title, "Difference"))]
     lines = [head, ["---"] * len(head)]
@@ -113,6 +113,7 @@ def markdown(plan, summary) -> str:
             *(part for cell in cells for part in (cell["value"], cell["difference"])),
         ]
         for setting, cells in rows
+        if any(cell["value"] != "–" for cell in cells)
     ]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 

@@ -81,21 +81,20 @@ def answer(
 
 def clause(row: Mapping[Any, Any], score: Score) -> str:
     """Returns one difference in words: its sign only where the interval shows it."""
-    name = score.title[0].lower() + score.title[1:]
     value, low, high = (
         row[key] * score.scale for key in ("difference", "difference_low", "difference_high")
     )
     unit = f" {score.unit}" if score.unit else ""
     amount = f"{signed(value, score.digits)}{unit}"
     if row["seeds"] < MINIMUM_SEEDS:
-        return f"{name} {amount}"
+        return f"{score.name} {amount}"
     if not np.isfinite(low):
-        return f"{name} {amount} (no interval: {row['reason']})"
+        return f"{score.name} {amount} (no interval: {row['reason']})"
     ends = [signed(number, score.digits) for number in (low, high)]
     interval = f"[{', '.join(ends)}]"
     if low <= 0.0 <= high or not set("".join(ends)) & set("+-"):
-        return f"{name} {amount} {interval}, no clear difference"
-    return f"{name} {'rises' if value > 0 else 'falls'}, {amount} {interval}"
+        return f"{score.name} {amount} {interval}, no clear difference"
+    return f"{score.name} {'rises' if value > 0 else 'falls'}, {amount} {interval}"
 
 
 def measured(row: Mapping[Any, Any], score: Score) -> str:

@@ -94,7 +94,7 @@ def differences(plan: Plan, summary: pd.DataFrame, settings: list[str], name: st
         axes.set_yticks(range(len(rows)), [short_name(setting) for setting in rows["setting"]])
         axes.invert_yaxis()
         unit = f", {score.unit}" if score.unit else ""
-        axes.set_xlabel(f"difference of {score.title[0].lower()}{score.title[1:]}{unit}")
+        axes.set_xlabel(f"difference of {score.name}{unit}")
         return _svg(figure)
 
 

@@ -55,6 +55,17 @@ class Score:
     scale: float = 1.0
     digits: int = 4
 
+    @property
+    def name(self) -> str:
+        """The title within a sentence: as it is where it begins with an abbreviation.
+
+        Example:
+            >>> Score("Test loss").name, Score("AUROC for errors").name
+            ('test loss', 'AUROC for errors')
+        """
+        abbreviated = self.title[1:2].isupper()
+        return self.title if abbreviated else self.title[0].lower() + self.title[1:]
+
 
 @dataclass(frozen=True, eq=False)
 class Found:
