@@ -22,6 +22,7 @@ from mcdrop.intervals.interval import (
     too_few,
 )
 from mcdrop.intervals.resampled import pseudo, reflected
+from mcdrop.intervals.shares import share_limits
 
 Array = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -193,8 +194,10 @@ def average_precision(
 ) -> Interval:
     """Returns the interval of an average precision.
 
-    The hull of the binomial interval on the logit scale, of the pseudo interval, and of the
-    reflection of the rightly labelled replicates downward.
+    The hull of the exact limits of a share, of the pseudo interval, and of the reflection of the
+    rightly labelled replicates downward. The average precision is taken for a share of the
+    positives, as by Boyd, Eng and Page, whose limits on the logit scale, though, reach to 0 where
+    all positives come first, and are the shorter the more of them do not.
 
     Args:
         value: The average precision.
@@ -207,7 +210,8 @@ def average_precision(
         The interval, within [0, 1]; none below 3 positives.
 
     References:
-        Boyd, Eng & Page (2013), doi:10.1007/978-3-642-40994-3_29.
+        Clopper & Pearson (1934), doi:10.1093/biomet/26.4.404. Boyd, Eng & Page (2013),
+        doi:10.1007/978-3-642-40994-3_29.
 
     Example:
         >>> average_precision(1.0, 2, np.ones(9), np.ones(9)).reason
@@ -216,12 +220,11 @@ def average_precision(
     few = too_few([num_positives], MINIMUM_PRECISION, "positives")
     if few is not None:
         return few
-    inner = min(max(value, 1e-3), 1.0 - 1e-3)
-    half = normal_quantile(level) / np.sqrt(num_positives * inner * (1.0 - inner))
-    low, high = special.expit(special.logit(inner) + half * np.array([-1.0, 1.0]))
+    found = np.array([value * num_positives])
+    low, high = share_limits(found, np.array([num_positives]), level)
     mirrored = 2.0 * value - central(right, level).high
     parts = (
-        Interval(float(low), float(high)),
+        Interval(float(low[0]), float(high[0])),
         pseudo(wrong, right, level),
         Interval(min(mirrored, value), value),
     )

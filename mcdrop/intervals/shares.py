@@ -50,13 +50,13 @@ def share_limits(successes: Array, counts: Array, level: float) -> tuple[Array, 
     """Returns the exact limits of many shares; those of a count of 0 are 0 and 1.
 
     Args:
-        successes: Shape (K,).
+        successes: Shape (K,), whole or in between.
         counts: Shape (K,).
         level: Confidence level, within (0, 1).
     """
     failures = counts - successes
-    low = special.betaincinv(np.maximum(successes, 1), failures + 1, tail(level))
-    high = special.betaincinv(successes + 1, np.maximum(failures, 1), 1 - tail(level))
+    low = special.betaincinv(np.where(successes > 0, successes, 1), failures + 1, tail(level))
+    high = special.betaincinv(successes + 1, np.where(failures > 0, failures, 1), 1 - tail(level))
     return np.where(successes > 0, low, 0.0), np.where(failures > 0, high, 1.0)
 
 

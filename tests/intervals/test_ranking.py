@@ -82,3 +82,15 @@ def test_average_precision_holds_its_value_and_needs_3():
     missing = np.full(9, np.nan)
     assert intervals.average_precision(0.5, 2, missing, missing).reason
     assert intervals.average_precision_difference(0.1, replicates, 6).reason
+
+
+@pytest.mark.parametrize("positives", [3, 10, 50])
+def test_a_lower_average_precision_never_has_a_tighter_bound(positives):
+    # Limits on the logit scale reach to 0 just where every positive comes first.
+    values = np.linspace(1.0, 0.3, 15)
+    found = [
+        intervals.average_precision(v, positives, np.full(9, v), np.full(9, v)) for v in values
+    ]
+    assert (np.diff([each.low for each in found]) < 0).all()
+    assert (np.diff([each.high for each in found]) <= 0).all()
+    assert found[0].low == pytest.approx(0.025 ** (1 / positives))
