@@ -237,12 +237,12 @@ def _resolve(path: AnyPath) -> Path:
     if "\0" in text:
         raise DataError(f"The output {text!a} has a NUL character in its name.")
     try:
-        target = given.resolve()
+        target = Path(os.path.realpath(given))  # resolve() refuses circles of links before 3.13
         if given.is_symlink() and not target.exists():
             raise DataError(f"{path} is a link to nothing. Remove it, or choose another path.")
         here = Path.cwd()
         is_mount = target.is_mount()
-    except (OSError, RuntimeError) as error:  # RuntimeError: links in a circle
+    except OSError as error:
         raise DataError(f"{path} cannot be written: {reason(error)}.") from None
     if target == here or target in here.parents:
         raise DataError(
@@ -257,11 +257,11 @@ def _check_inputs(path: AnyPath, target: Path, inputs: Sequence[AnyPath]) -> Non
     """Raises DataError when an output would touch an input, by whatever name."""
     for given in inputs:
         try:
-            source = Path(given).resolve()
+            source = Path(os.path.realpath(given))
             if not source.exists():
                 continue
             same = source == target or (target.exists() and target.samefile(source))
-        except (OSError, RuntimeError, ValueError):  # the reader of the input words it better
+        except (OSError, ValueError):  # the reader of the input words it better
             continue
         if same:
             raise DataError(f"{path} is the input {given} itself. Choose another path.")

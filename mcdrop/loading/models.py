@@ -13,6 +13,7 @@ from typing import Any
 
 from mcdrop.errors import McdropError, ModelError, ModelWarning
 from mcdrop.loading.saved import LOAD_WEIGHTS, SavedModel, check_sums, objects, read_saved_model
+from mcdrop.loading.weighing import check_weights
 
 _IN_PYTHON = "or load it yourself in Python and call mcdrop.MCDropout(model)"
 
@@ -44,6 +45,7 @@ def load_model(path: str | Path) -> Any:
     saved = _read(path)
     if saved.is_keras2:
         return _translate(saved)[0]
+    check_weights(saved, lambda: _make(saved))
     try:
         return _restore(saved, compiled=True)
     except Exception as error:  # Keras raises many kinds for a file that it cannot restore
@@ -98,6 +100,7 @@ def _read(path: str | Path) -> SavedModel:
 def _translate(saved: SavedModel) -> tuple[Any, list[str]]:
     from mcdrop.loading import keras2
 
+    check_weights(saved, lambda: keras2.make_model(saved.config, keras2.Record(saved.version)))
     try:
         model, record = keras2.translate(saved)
     except keras2.NotImportedError as error:
@@ -113,6 +116,17 @@ def _translate(saved: SavedModel) -> tuple[Any, list[str]]:
     for caution in record.cautions:
         warnings.warn(f"{saved.path}: {caution}.", ModelWarning, stacklevel=3)
     return model, record.lines()
+
+
+def _make(saved: SavedModel) -> Any:
+    """Makes the model of a file of Keras 3 without its weights."""
+    import keras
+
+    if saved.zipped:
+        config = {name: part for name, part in saved.config.items() if name != "compile_config"}
+        return keras.saving.deserialize_keras_object(config, safe_mode=True)
+    kind = keras.Sequential if saved.config.get("class_name") == "Sequential" else keras.Model
+    return kind.from_config(saved.config["config"])
 
 
 def _restore(saved: SavedModel, *, compiled: bool) -> Any:

@@ -24,9 +24,6 @@ _HDF5_SUFFIXES = (".h5", ".hdf5")
 _LARGEST_CONFIG = 2**25
 """Bytes of a configuration; those of the largest published models have a few million."""
 
-_WIDTHS = ("units", "filters", "input_dim", "output_dim")
-"""Options of layers that say how many weights there are at least."""
-
 SAVE_WHOLE = 'Save the whole model with model.save("model.keras") and pass that file.'
 LOAD_WEIGHTS = (
     'Build the same model with Keras 3 in Python, give it the weights by model.load_weights("{}"), '
@@ -187,15 +184,6 @@ def _check(saved: SavedModel) -> None:
                 "load it yourself in Python and call mcdrop.MCDropout(model)."
             )
         )
-    for part in objects(saved.config):
-        for option in _WIDTHS:
-            width = part.get(option)
-            # Every one of them has a weight of its own, which the file would hold.
-            if isinstance(width, int) and width > saved.num_bytes:
-                raise ModelError(
-                    f"{file} is damaged (the {option} of a layer are more than the bytes of the "
-                    f"file, which holds their weights). {SAVE_WHOLE}"
-                )
     suffixes = (".keras",) if saved.zipped else _HDF5_SUFFIXES
     if not saved.is_keras2 and file.suffix not in suffixes:
         kind = ".keras" if saved.zipped else "HDF5"

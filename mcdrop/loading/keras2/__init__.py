@@ -11,8 +11,9 @@ loss), `files`.
 """
 
 from mcdrop.loading.keras2.files import translate as translate
+from mcdrop.loading.keras2.graphs import make_model as make_model
 from mcdrop.loading.keras2.record import NotImportedError as NotImportedError
 from mcdrop.loading.keras2.record import Record as Record
 from mcdrop.loading.keras2.record import UntranslatableError as UntranslatableError
 
-__all__ = ["NotImportedError", "Record", "UntranslatableError", "translate"]
+__all__ = ["NotImportedError", "Record", "UntranslatableError", "make_model", "translate"]

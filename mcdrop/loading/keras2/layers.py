@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from functools import cache
+from importlib import import_module
 from typing import Any
 
 import keras
@@ -18,7 +19,11 @@ MakeLayer = Callable[[Mapping[str, Any]], Any]
 
 _INNER_LAYERS = ("backward_layer", "cell", "layer")
 _TRAINING_ONLY = ("_initializer", "_regularizer", "_constraint")
-_OBJECTS_OF_APPLICATIONS = {"LayerScale": "convnext", "StochasticDepth": "convnext"}
+_OBJECTS_OF_APPLICATIONS = {
+    "CustomScaleLayer": "inception_resnet_v2",
+    "LayerScale": "convnext",
+    "StochasticDepth": "convnext",
+}
 
 
 def make_layer(serialized: Mapping[str, Any], record: Record, make: MakeLayer) -> Any:
@@ -106,9 +111,8 @@ def _make_built_in(name: str, config: dict[str, Any], record: Record, make: Make
 def _find_class(name: str) -> type:
     kind = getattr(keras.layers, name, None)
     if kind is None and name in _OBJECTS_OF_APPLICATIONS:
-        from keras.src.applications import convnext
-
-        kind = getattr(convnext, name, None)
+        module = import_module(f"keras.src.applications.{_OBJECTS_OF_APPLICATIONS[name]}")
+        kind = getattr(module, name, None)
     if not (isinstance(kind, type) and issubclass(kind, keras.layers.Layer)):
         raise NotImportedError(
             f"Keras 3 has no layer {name!r}, and no custom layer of that name is imported"

@@ -7,6 +7,7 @@ import pytest
 tf_keras = pytest.importorskip("tf_keras")
 
 import keras  # noqa: E402
+from tf_keras.src.applications import convnext, inception_resnet_v2  # noqa: E402
 
 import mcdrop  # noqa: E402
 from mcdrop.errors import ModelError  # noqa: E402
@@ -125,6 +126,13 @@ def crossing():
     return tf_keras.Model([a, b], L.HashedCrossing(7)([a, b]))
 
 
+def scaled():
+    """The layers that InceptionResNetV2 and ConvNeXt bring with them."""
+    source = tf_keras.Input((4,))
+    hidden = convnext.LayerScale(0.5, 4)(L.Dense(4)(source))
+    return tf_keras.Model(source, inception_resnet_v2.CustomScaleLayer(0.3)([source, hidden]))
+
+
 def adapted():
     layer = L.Normalization()
     layer.adapt(np.random.default_rng(0).normal(3, 2, size=(50, 5)).astype("float32"))
@@ -148,6 +156,7 @@ def adapted():
         slashes,
         crossing,
         adapted,
+        scaled,
     ],
 )
 def test_a_graph_computes_what_it_computed_in_keras_2(make, tmp_path):
