@@ -16,7 +16,7 @@ from mcdrop.diagnostics.regression import (
     units_of,
 )
 from mcdrop.errors import DataError
-from mcdrop.plot.axes import current_axes, diagonal, legend, tidy
+from mcdrop.plot.axes import current_axes, diagonal, legend, limit, tidy
 from mcdrop.plot.inputs import regression_targets
 from mcdrop.plot.palette import LIGHT
 from mcdrop.prediction import Prediction
@@ -82,11 +82,11 @@ def predictive_intervals(
 
 def draw_predictive_intervals(points: IntervalPoints, ax: Axes) -> Axes:
     """Draws points with their intervals."""
-    ends = (
-        float(min(points.true.min(), points.low.min())),
-        float(max(points.true.max(), points.high.max())),
-    )
-    diagonal(ax, ends)
+    # Long intervals are no reason to crush the targets together.
+    first, last = float(points.true.min()), float(points.true.max())
+    margin = 0.04 * (last - first) or 1.0
+    diagonal(ax, (first, last))
+    limit(ax, x=(first - margin, last + margin))
     missed = points.missed
     for chosen, colour, name in ((~missed, "mc", "covered"), (missed, "wrong", "missed")):
         true = points.true[chosen]

@@ -22,8 +22,8 @@ from mcdrop.plot.palette import LIGHT
 UNIT = 72.0
 """Drawing units an inch; type has one size because figures are drawn at the size they show."""
 
-SIZES = {"panel": (6.0, 4.3), "square": (5.0, 4.6), "small": (4.0, 3.3), "wide": (6.8, 4.3)}
-"""Width and height of a figure in inches."""
+SIZES = {"panel": (5.2, 3.9), "square": (4.8, 4.4), "small": (3.65, 3.1), "wide": (5.8, 4.0)}
+"""Width and height of a figure in inches: each fits its column of the page unscaled."""
 
 _STYLE = {
     "svg.fonttype": "none",

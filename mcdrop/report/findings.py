@@ -74,9 +74,17 @@ def _metrics(evaluation: Evaluation) -> str:
     scores = plural(len(judged), "score")
     if len(judged) in counts:
         only = counts[len(judged)]
+        more = " by more than chance" if only == "unclear" else ""
         if only == "unknown":
-            return f"Of {scores} none can be judged: the data are too few"
-        return f"Of {scores} none changes{' by more than chance' if only == 'unclear' else ''}"
+            none = "The one score cannot" if len(judged) == 1 else f"Of {scores} none can"
+            return f"{none} be judged: the data are too few"
+        return (
+            f"The one score does not change{more}"
+            if len(judged) == 1
+            else (f"Of {scores} none changes{more}")
+        )
+    if len(judged) == 1:
+        return f"With MC dropout the one score is {words[judged[0]]}"
     named = [f"{judged.count(side)} {said}" for side, said in words.items() if side in judged]
     return f"With MC dropout, of {scores}: {joined(named)}"
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcdrop.evaluation import Evaluation
-from mcdrop.evaluation.formatting import number, percent
+from mcdrop.evaluation.formatting import decimals_for, number, percent, significant
 from mcdrop.evaluation.records import Estimate
 from mcdrop.evaluation.targets import VOID_LABEL
 from mcdrop.prediction import Prediction
@@ -291,6 +291,7 @@ def _labels(subject: _Subject, index: int) -> dict[str, Any]:
 def _values(subject: _Subject, index: int) -> dict[str, Any]:
     prediction = subject.prediction
     mean, plain = prediction.mean[index], prediction.deterministic[index]
+    spread = prediction.std[index]
     drawn: dict[str, Any] = {}
     if mean.size == 1:
         low, high = (float(end[index].flat[0]) for end in subject.interval)
@@ -300,17 +301,19 @@ def _values(subject: _Subject, index: int) -> dict[str, Any]:
             "plain": float(plain.flat[0]),
         }
     return {
-        "label": _values_text(subject.truth[index]),
-        "predicted": _values_text(mean),
-        "deterministic": _values_text(plain),
+        "label": _values_text(subject.truth[index], spread),
+        "predicted": _values_text(mean, spread),
+        "deterministic": _values_text(plain, spread),
         "correct": None,
         **drawn,
     }
 
 
-def _values_text(values: Array) -> str:
+def _values_text(values: Array, spread: Array) -> str:
+    """Returns numbers with the digits that their stated deviations support, of many the first."""
     flat = np.asarray(values, dtype=np.float64).reshape(-1)
-    text = ", ".join(number(float(value), 3) for value in flat[:3])
+    places = [decimals_for(2.0 * float(std)) for std in np.reshape(spread, -1)[:3]]
+    text = ", ".join(map(number, flat[:3].tolist(), places))
     return text if flat.size <= 3 else f"{text}, …"
 
 
@@ -355,7 +358,7 @@ def _map_of_values(subject: _Subject, index: int) -> dict[str, Any]:
     mean, spread = prediction.mean[index], prediction.std[index]
     limits = (float(truth.min()), float(truth.max()))
     reach = (0.0, subject.ceiling)
-    scale = f"0 to {number(subject.ceiling)}"
+    scale = f"0 to {significant(subject.ceiling)}"
     panels = (
         MapPanel("Truth", _picture(truth, limits)),
         MapPanel("Predictive mean", _picture(mean, limits)),
@@ -368,8 +371,8 @@ def _map_of_values(subject: _Subject, index: int) -> dict[str, Any]:
     plain = float(np.sqrt(np.square(prediction.deterministic[index] - truth).mean()))
     return {
         "label": "",
-        "predicted": f"error {number(error)}",
-        "deterministic": f"error {number(plain)}",
+        "predicted": f"error {significant(error)}",
+        "deterministic": f"error {significant(plain)}",
         "correct": None,
         "maps": panels,
     }

@@ -24,7 +24,14 @@ from mcdrop.report.figures import Figure
 from mcdrop.report.findings import deployed
 from mcdrop.report.gallery import GROUPS
 from mcdrop.report.passes import enough
-from mcdrop.report.tables import cell, metric_blocks, metric_rows, repaired_rows, share_cell
+from mcdrop.report.tables import (
+    cell,
+    column_decimals,
+    metric_blocks,
+    metric_rows,
+    repaired_rows,
+    share_cell,
+)
 from mcdrop.report.words import isolated
 
 MAX_MATRIX = 25
@@ -105,6 +112,8 @@ def _render(template: str, **values: Any) -> str:
         "whole_percent": formatting.whole_percent,
         "share_cell": share_cell,
         "number_cell": cell,
+        "of_shares": lambda column: column_decimals(column, as_percent=True),
+        "of_numbers": lambda column: column_decimals(column, as_percent=False),
         "significant": formatting.significant,
         "share": lambda found: str(share_cell(found)),
         "value": lambda found: str(cell(found)),

@@ -162,9 +162,21 @@ def no_interval(estimate: Estimate) -> str:
     return f"no interval: {estimate.reason}" if estimate.reason else ""
 
 
-def share_cell(share: Estimate) -> Cell:
+def column_decimals(estimates: Iterable[Estimate | None], *, as_percent: bool) -> int | None:
+    """Returns the decimals of a column: those that the middle one of its intervals supports.
+
+    The narrowest, which decides in a row, is that of the commonest class or the surest score here:
+    its digits would mean nothing in all other lines.
+    """
+    scale = 100.0 if as_percent else 1.0
+    halves = [scale * (each.high - each.low) / 2.0 for each in estimates if each is not None]
+    halves = sorted(half for half in halves if isfinite(half) and half > 0)
+    return decimals_for(halves[len(halves) // 2]) if halves else None
+
+
+def share_cell(share: Estimate, decimals: int | None = None) -> Cell:
     """Returns a share in percent."""
-    return cell(share, as_percent=True)
+    return cell(share, as_percent=True, decimals=decimals)
 
 
 def difference_cell(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from mcdrop.diagnostics.regression import Regression, TargetRange
 from mcdrop.evaluation import Evaluation
 from mcdrop.evaluation.baselines import baseline
@@ -23,7 +25,8 @@ def trust(evaluation: Evaluation, regression: Regression) -> Answer:
     known = baseline(evaluation)
     gain = known.gain
     found = cell(known.score)
-    detail = f"{found.detail}; {brief(known.constant)} by always naming the mean".strip("; ")
+    constant = cell(replace(known.score, value=known.constant)).value
+    detail = f"{found.detail}; {constant} by always naming the mean".strip("; ")
     unit = ", in standard deviations of each target" if known.is_standardised else ""
     facts = [Fact(f"Root mean squared error{unit}", found.value, detail)]
     coverage = find(evaluation, "interval_coverage")

@@ -229,10 +229,11 @@
       const accepted = data.coverage[place];
       const ends = data.low[place] === null ? null : [data.high[place], data.low[place]];
       const interval = (text) => (ends ? " [" + ends.map(text).join(", ") + "]" : "");
-      const digits = (of) => (ends ? digitsOf(ends.map(of), 1) : 1);
+      // Hundredths at most: the sentence is read, not copied.
+      const digits = (of) => (ends ? Math.min(digitsOf(ends.map(of), 1), 2) : 1);
       const ofWrong = digits((accuracy) => 100 * accepted * (1 - accuracy));
-      const among = (share) => percent(share, ofWrong).replace("%", "");
-      const wrong = (accuracy) => among(accepted * (1 - accuracy));
+      const among = (share, places = 1) => percent(share, places).replace("%", "");
+      const wrong = (accuracy) => among(accepted * (1 - accuracy), ofWrong);
       let text = "Of 100 cases " + among(accepted * data.value[place]) + " go through right, "
         + wrong(data.value[place]) + interval(wrong) + " wrong, and "
         + among(1 - accepted) + " go to a person. ";
