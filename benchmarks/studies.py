@@ -26,7 +26,7 @@ from mcdrop.study.runs import PICTURES, RECORD, RUNS, read_rows
 DOCS = Path(__file__).parent.parent / "docs" / "studies"
 BUILD = Path("build") / "studies"
 
-UCI = "--seeds 20 --epochs 4000 --samples 10000 --data $MCDROP_DATA/uci"
+UCI = "--epochs 4000 --samples 10000 --data $MCDROP_DATA/uci"
 COMMANDS = {
     "rate": "--data mnist --seeds 3 --train-size 1000 --test-size 1000 --epochs 12 --samples 20",
     "placement": "--data digits --seeds 3 --epochs 20 --samples 20",
@@ -35,8 +35,8 @@ COMMANDS = {
     "activations": "--data mnist --seeds 3 --train-size 1000 --test-size 1000 --epochs 10",
     "vae": "--data mnist --seeds 3 --train-size 2000 --test-size 300 --epochs 15 --samples 20",
     "concrete": "--seeds 3 --epochs 20",
-    "uci/yacht": f"{UCI}/yacht",
-    "uci/boston": f"{UCI}/bostonHousing",
+    "uci/yacht": f"{UCI}/yacht --seeds 10",
+    "uci/boston": f"{UCI}/bostonHousing --seeds 5",
     "shift": "--data mnist --seeds 5 --train-size 2000 --test-size 500 --epochs 10 --samples 20",
     "active-learning": "--data mnist --seeds 3 --test-size 500 --epochs 5 --samples 20",
     "advice": "--data mnist --seeds 3 --train-size 1000 --test-size 500 --epochs 15 --samples 20",
