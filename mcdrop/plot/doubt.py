@@ -117,8 +117,8 @@ def draw_doubt_map(found: DoubtMap, threshold: float | None, ax: Axes) -> Axes:
             number = int(found.counts[kind].sum())
             _add_marks(ax, cells, kind, f"{kind} ({number:,})", 2 + order)
     if threshold is not None:
-        ends = {"ymax": 0.82, "gid": THRESHOLD, "label": "threshold"}  # below the legend
-        ax.axvline(threshold, color=LIGHT["ink"], lw=1.2, **ends)
+        line = ax.axvline(threshold, color=LIGHT["ink"], lw=1.2, gid=THRESHOLD, label="threshold")
+        line.set_ydata((0.0, 0.82))  # it ends below the legend
     ax.set(xlabel="Predictive entropy (nats)", ylabel="Mutual information (nats)")
     legend(ax, loc="upper left", ncols=2)
     return tidy(ax)
