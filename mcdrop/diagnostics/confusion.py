@@ -63,14 +63,18 @@ class Confusion:
 def confusion(
     labels: Array, predicted: Array, predictive_entropy: Array, num_classes: int
 ) -> Confusion:
-    """Returns the confusions of all answers, and of the most uncertain tenth of them."""
+    """Returns the confusions of all answers, and of the most uncertain tenth of them.
+
+    Answers as uncertain as the last of the tenth are among them.
+    """
     size = max(1, round(UNCERTAIN_SHARE * labels.size))
-    order = np.argsort(-predictive_entropy, kind="stable")[:size]
+    least = np.partition(predictive_entropy, -size)[-size]
+    is_uncertain = predictive_entropy >= least
     return Confusion(
         matrix=confusion_counts(labels, predicted, num_classes),
-        uncertain=confusion_counts(labels[order], predicted[order], num_classes),
-        share=size / labels.size,
-        threshold=float(predictive_entropy[order[-1]]),
+        uncertain=confusion_counts(labels[is_uncertain], predicted[is_uncertain], num_classes),
+        share=float(is_uncertain.mean()),
+        threshold=float(least),
     )
 
 

@@ -23,6 +23,7 @@ from mcdrop.metrics.quantile import (
     quantile_calibration_curve,
 )
 from mcdrop.prediction import Prediction
+from mcdrop.weighted.calibration import assign_bins
 
 MAX_POINTS = 400
 MAX_OUTPUTS = 4
@@ -252,12 +253,13 @@ def spread_bins(
 ) -> SpreadBins:
     """Returns root mean variance and error, with its interval.
 
-    In ten bins of equal count, or fewer, so that each holds the 50 errors of an interval.
-    Several errors of one example count as one.
+    In ten bins of equal count, or fewer, so that each holds the 50 errors of an interval; equal
+    variances share a bin. Several errors of one example count as one.
     """
     spread, errors, example = variance.reshape(-1), squared_error.reshape(-1), _examples(variance)
-    order = np.argsort(spread, kind="stable")
-    parts = np.array_split(order, int(np.clip(len(variance) // BIN_SIZE, 1, SPREAD_BINS)))
+    num_bins = int(np.clip(len(variance) // BIN_SIZE, 1, SPREAD_BINS))
+    bins = assign_bins(spread, num_bins, "quantile")
+    parts = [np.flatnonzero(bins == chosen) for chosen in np.unique(bins)]
     found = [
         root_mean_square(errors[part], confidence_level, None if example is None else example[part])
         for part in parts

@@ -260,6 +260,7 @@ CLASS_MEASURES: tuple[ClassMeasure, ...] = (
         "higher",
         compute.brier_part("resolution"),
         rules.MIRRORED,
+        bounds=UNIT_INTERVAL,
         is_costly=True,
     ),
     _binned("equal_mass_calibration_error", "Calibration error, equal-mass bins", "quantile", "l1"),

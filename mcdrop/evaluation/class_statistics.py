@@ -27,8 +27,8 @@ BANDWIDTH = 0.5
 MOST_PAIRED_UNITS = 20_000
 """Units above which errors that compare pairs are left out: they would take minutes."""
 
-FLOOR_DRAWS = 10_000_000
-"""Bound on the simulated units of a floor: 1,000 simulations up to 10,000 units."""
+FLOOR_DRAWS = 3_000_000
+"""Bound on the simulated units of a floor: 1,000 simulations up to 3,000 units."""
 
 LABEL_DRAWS = 300_000
 """The same for the errors whose simulation costs more: 30 simulations of 10,000 units."""

@@ -22,7 +22,7 @@ from mcdrop.evaluation.measures import Measure, Side, nothing
 from mcdrop.evaluation.records import Estimate
 from mcdrop.evaluation.sources import Source
 from mcdrop.intervals import Interval, absent
-from mcdrop.weighted.arrays import BLOCK_ELEMENTS
+from mcdrop.weighted.arrays import BLOCK_ELEMENTS, ROUNDING
 from mcdrop.weighted.halves import (
     MonteCarloNoise,
     fold_noise,
@@ -152,7 +152,9 @@ def _estimate(
     """
     if not interval.defined:
         return Estimate(value, np.nan, np.nan, reason=interval.reason)
-    if interval.low == interval.high and not is_fixed:
+    reach = bounds[1] - bounds[0]
+    scale = reach if np.isfinite(reach) else max(abs(interval.low), abs(interval.high))
+    if interval.high - interval.low <= ROUNDING * scale and not is_fixed:
         return Estimate(value, np.nan, np.nan, reason=NO_VARIATION)
     # Rounding, and the rules that shift an interval, can leave the value outside.
     ends = min(interval.low, value), max(interval.high, value)

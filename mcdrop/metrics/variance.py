@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from mcdrop._checks import VARIANCE_FIX, as_matched, as_passes, check_count, check_positive
 from mcdrop.errors import DataError
 from mcdrop.metrics._examples import FloatArray, as_gaussian
-from mcdrop.weighted.arrays import mean_per_example
+from mcdrop.weighted.arrays import group_ties, mean_per_example
 
 
 @dataclass(frozen=True)
@@ -117,8 +117,9 @@ def expected_normalized_calibration_error(
 
     (1/B) sum_b |RMV_b - RMSE_b| / RMV_b, where RMV_b is the root mean variance and RMSE_b the
     root mean squared error of bin b; the bins hold equal numbers of points, in order of the
-    variance. Unit: none. Range: [0, inf); lower is better. A calibrated prediction scores about
-    sqrt(B / (pi N)), not 0.
+    variance. Where equal variances reach into several bins, each bin gets its share of the mean
+    of their squared errors, so that the order of the rows does not matter. Unit: none. Range:
+    [0, inf); lower is better. A calibrated prediction scores about sqrt(B / (pi N)), not 0.
 
     Args:
         mean: Predicted means, shape (N,) or (N, ..., D).
@@ -145,10 +146,14 @@ def expected_normalized_calibration_error(
         raise DataError(
             f"`num_bins` is {bins} for {targets.size} points, expected no more bins than points."
         )
-    order = np.argsort(variances, axis=None, kind="stable")
+    groups = group_ties(variances.ravel())
     starts = np.arange(bins) * targets.size // bins
     counts = np.diff(starts, append=targets.size)
-    squared_errors = ((predicted - targets) ** 2).ravel()[order]
-    error = np.sqrt(np.add.reduceat(squared_errors, starts) / counts)
-    deviation = np.sqrt(np.add.reduceat(variances.ravel()[order], starts) / counts)
+    sizes = np.diff(groups.starts, append=targets.size)
+
+    def root_mean(values: FloatArray) -> FloatArray:
+        of_groups = groups.sums(values.reshape(1, -1))[0] / sizes
+        return np.asarray(np.sqrt(np.add.reduceat(np.repeat(of_groups, sizes), starts) / counts))
+
+    error, deviation = root_mean((predicted - targets) ** 2), root_mean(variances)
     return float(np.mean(np.abs(deviation - error) / deviation))

@@ -133,3 +133,13 @@ def test_a_histogram_holds_each_kind_whole_and_tells_the_few():
 def test_a_histogram_of_equal_values_has_bins_of_some_width():
     found = histogram(np.zeros(3), np.zeros(2))
     assert np.all(np.diff(found.edges) > 0)
+
+
+def test_answers_tied_with_the_last_of_the_uncertain_tenth_are_among_them():
+    entropy = np.repeat([0.1, 0.7], [80, 20])
+    labels, predicted = np.zeros(100, int), np.arange(100) % 2
+    found = confusion(labels, predicted, entropy, 2)
+    turned = confusion(labels, predicted[::-1], entropy[::-1], 2)
+    assert found.share == turned.share == 0.2
+    np.testing.assert_array_equal(found.uncertain, [[10, 10], [0, 0]])
+    np.testing.assert_array_equal(turned.uncertain, found.uncertain)

@@ -120,3 +120,9 @@ def test_company_moves_no_value_and_no_limit_that_needs_no_resamples(seed):
         moved = max(abs(old.low - new.low), abs(old.high - new.high))
         is_exact = name == "accuracy" or name.startswith("macro")
         assert not moved > (0.0 if is_exact else 0.3 * (old.high - old.low)), name
+
+
+def test_a_width_of_rounding_alone_is_no_width():
+    tables = np.tile([0.97, 0.03], (50, 1))  # every resample of the resolution is 0 but for 1e-31
+    metric = printed({"first": tables}, np.zeros(50, int), ["brier_resolution"])["brier_resolution"]
+    assert metric.estimates["first"].reason

@@ -115,3 +115,20 @@ def test_ence_agrees_with_a_loop_over_equal_bins():
         terms.append(abs(deviation - error) / deviation)
     value = variance.expected_normalized_calibration_error(mean, variances, y, num_bins=7)
     assert value == pytest.approx(np.mean(terms), rel=1e-13)
+
+
+def test_normalized_error_of_tied_variances_does_not_depend_on_the_order_of_the_rows():
+    generator = np.random.default_rng(0)
+    mean, y = generator.normal(size=(2, 60))
+    variances = np.repeat([0.5, 1.0, 2.0], 20)
+    values = []
+    for _ in range(5):
+        order = generator.permutation(60)
+        values.append(
+            variance.expected_normalized_calibration_error(
+                mean[order], variances[order], y[order], num_bins=7
+            )
+        )
+    np.testing.assert_allclose(values, values[0], rtol=1e-12)
+    one = variance.expected_normalized_calibration_error(mean, np.full(60, 4.0), y, num_bins=7)
+    assert one == pytest.approx(abs(2.0 - np.sqrt(np.mean((mean - y) ** 2))) / 2.0)
