@@ -45,7 +45,7 @@ MOST_HALVES_OF_COSTLY = 4
 """Two pairs of halves: the noise is rougher, and Student's quantile allows for some of that."""
 
 NO_NOISE = MonteCarloNoise(error=0.0, shift=0.0, degrees=1)
-ROUNDING = 1e-6
+SINGLE_PRECISION = 1e-6
 """Difference, relative to the values, that passes in single precision make of equal forecasts."""
 
 UNKNOWN_NOISE = "the noise of the passes is not known, as they were not kept (keep_samples=True)"
@@ -115,7 +115,7 @@ def difference(first: Score, second: Score, level: float, *, resampled: bool) ->
         is_fixed=are_equal(first.side.forecast, second.side.forecast),
     )
     size = max(abs(first.side.value), abs(second.side.value))
-    if max(abs(found.low), abs(found.high)) <= ROUNDING * size:
+    if max(abs(found.low), abs(found.high)) <= SINGLE_PRECISION * size:
         found = replace(found, low=min(found.low, 0.0), high=max(found.high, 0.0))
     has_passes = noise is not None and max(first.source.num_groups, second.source.num_groups) > 0
     return replace(found, monte_carlo_error=noise.error if noise and has_passes else None)
