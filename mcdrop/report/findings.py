@@ -12,7 +12,7 @@ from mcdrop.diagnostics.regression import Regression
 from mcdrop.diagnostics.selective import SelectiveCurve
 from mcdrop.evaluation import Estimate, Evaluation
 from mcdrop.evaluation.formatting import count, joined, percent, plural
-from mcdrop.report.content import Separation
+from mcdrop.report.content import Answer, Separation
 from mcdrop.report.passes import enough
 from mcdrop.report.tables import cell, direction, is_unfair, share_cell
 from mcdrop.report.verdict import is_known
@@ -36,7 +36,7 @@ def findings(kind: str, evaluation: Evaluation, parts: Mapping[str, Any]) -> dic
         if len(parts["regression"].outputs) > 1:
             found["failures"] = _outputs(parts["regression"])
     else:
-        found["calibration"] = _calibration(parts["calibration"])
+        found["calibration"] = _calibration(parts["calibration"], parts["answers"][0])
         found["uncertainty"] = _uncertainty(parts["separations"])
     if "doubt" in parts:
         found["map"] = _map(parts["selective"]["MC dropout"])
@@ -89,12 +89,16 @@ def _metrics(evaluation: Evaluation) -> str:
     return f"With MC dropout, of {scores}: {joined(named)}"
 
 
-def _calibration(curves: Mapping[str, CalibrationCurve]) -> str:
-    """Returns the bin that is furthest outside the band of chance, if one is."""
+def _calibration(curves: Mapping[str, CalibrationCurve], trust: Answer) -> str:
+    """Returns the bin that is furthest outside the band of chance, or what the answer says."""
     curve = curves["MC dropout"]
     outside = np.maximum(curve.chance_low - curve.accuracy, curve.accuracy - curve.chance_high)
     # Of 15 bins of a calibrated model about one lies outside by chance.
     if (outside > 0).sum() < 2 and not (curve.count.size < 5 and (outside > 0).any()):
+        # All answers together show a gap before one bin does.
+        fault = trust.headline.partition(", but ")[2].rstrip(".")
+        if "confident by" in fault:
+            return f"On the whole {fault}, which no bin alone shows"
         if curve.count.size < 5:
             return f"{plural(int(curve.count.sum()), 'answer')} show no clear gap"
         return "Confidence and accuracy agree as well as chance lets them"

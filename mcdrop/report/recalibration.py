@@ -10,7 +10,7 @@ import numpy as np
 from mcdrop.diagnostics.calibration import calibration_curves
 from mcdrop.diagnostics.regression import regression, with_own_scores
 from mcdrop.errors import DataError
-from mcdrop.evaluation import Evaluation, compare
+from mcdrop.evaluation import Estimate, Evaluation, compare
 from mcdrop.plot.inputs import class_forecasts
 from mcdrop.prediction import CLASS_TASKS, Prediction
 from mcdrop.report.content import Recalibrated, RepairedMetric
@@ -31,6 +31,13 @@ class Recalibration:
     name: str
     num_fitted: int
     fitted_on: str | None = None
+
+
+def _explained(difference: Estimate) -> Estimate:
+    """Returns a difference whose reason names the repair, not passes that the user did keep."""
+    if "keep_samples=True" not in difference.reason:
+        return difference
+    return replace(difference, reason="the prediction is repaired as a whole, not its passes")
 
 
 def recalibrated(evaluation: Evaluation, found: Recalibration) -> Recalibrated:
@@ -73,7 +80,7 @@ def recalibrated(evaluation: Evaluation, found: Recalibration) -> Recalibrated:
             better=metric.better,
             before=known[metric.name],
             after=metric.estimates["after"],
-            difference=metric.differences["after"],
+            difference=_explained(metric.differences["after"]),
             floor=metric.floors.get("after"),
         )
         for metric in compared.metrics

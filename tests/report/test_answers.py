@@ -342,3 +342,17 @@ def test_the_page_shows_word_and_shape_of_each_answer():
             assert shapes.setdefault(tone, drawing) == drawing
     assert set(shapes) == {"yes", "partly", "no", "few"}
     assert len(set(shapes.values())) == 4
+
+
+def test_a_gap_that_no_bin_shows_is_told_in_the_section_too():
+    """Pixels of one image err together, so each bin's band of chance is wide."""
+    generator = np.random.default_rng(7)
+    labels = generator.integers(0, 3, (40, 8, 8))
+    right = np.clip(generator.normal(0.85, 0.1, (40, 1, 1)), 0, 1)
+    evaluation = pixels(right=right, confidence=between(0.7, 0.8, labels.shape), labels=labels)
+    content = build(evaluation)
+    fault = re.search("underconfident by [0-9.]+ points", content.answers[0].headline)
+    assert fault is not None
+    said = content.findings["calibration"]
+    assert fault[0] in said or said.startswith("Where it says")
+    assert "agree" not in said
