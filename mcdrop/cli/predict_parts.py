@@ -20,6 +20,7 @@ from mcdrop.distributed.parts import (
     PARTS,
     Part,
     PartsFolder,
+    has_parts,
     read_record,
     remove_parts,
     write_part,
@@ -101,9 +102,9 @@ def _partial_folder(options: Namespace, record: Mapping[str, Any]) -> Iterator[P
 
 
 def _make_room(options: Namespace, folder: Path) -> None:
-    """Removes what an earlier run left unfinished, with --force."""
+    """Removes what an earlier run left unfinished: with --force, or where no part was finished."""
     read_record(folder)
-    if not options.force:
+    if not options.force and has_parts(folder):
         raise DataError(
             f"{folder} holds the parts of an unfinished run. Go on with --resume, or begin anew "
             "with --force."

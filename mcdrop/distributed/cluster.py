@@ -90,7 +90,8 @@ def _connected(ray: Any, address: str | None) -> Iterator[None]:
     except (ConnectionError, ValueError, RuntimeError) as error:
         raise DataError(
             f"The Ray cluster {address or 'of this machine'} cannot be reached: {_reason(error)} "
-            "Look at it with 'ray status', or leave --address out."
+            "Look at it with 'ray status'; where it asks for a token, set RAY_AUTH_MODE=token. Or "
+            "leave --address out."
         ) from error
     logging.getLogger("ray.data").setLevel(logging.ERROR)
     try:

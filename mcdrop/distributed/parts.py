@@ -2,7 +2,7 @@
 
 Parts grow in a folder beside the output, `NAME.partial`, which becomes the output when the last
 one is there, so that nobody takes a half for the whole. A part is in place before the line of
-`parts.jsonl` that vouches for it: its rows, its checksum, and that of the inputs it was made of.
+`_parts.jsonl` that vouches for it: its rows, its checksum, and that of the inputs it was made of.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ from mcdrop.errors import DataError
 from mcdrop.files import Kind, Output, manifest
 from mcdrop.files.outputs import reason
 
-RECORD, LINES = "predictions.json", "parts.jsonl"
+# Engines that read a folder of Parquet files leave out names that begin so.
+RECORD, LINES = "_predictions.json", "_parts.jsonl"
 _SETTLED = "settled"
 FORMAT, FORMAT_VERSION = "mcdrop.predictions", 1
 PARTS = Kind("a folder of predictions")
@@ -181,6 +182,11 @@ def read_record(folder: Path) -> dict[str, Any]:
             "Name another folder, or remove it."
         )
     return document
+
+
+def has_parts(folder: Path) -> bool:
+    """Returns whether a part in a folder was finished."""
+    return any(_read_lines(folder / LINES))
 
 
 def finished_parts(folder: Path) -> list[Path]:

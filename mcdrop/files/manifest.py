@@ -12,7 +12,8 @@ from typing import Any
 
 Checksums = Mapping[str, Mapping[str, Any]]
 
-NAME = "mcdrop-files.json"
+# Engines that read a folder of Parquet files leave out names that begin so.
+NAME = "_mcdrop-files.json"
 FORMAT = "mcdrop.files"
 VERSION = 1
 

@@ -40,7 +40,7 @@ def write(
 
     The directory holds `index.html`, one self-contained page that opens without a network;
     `report.json`, its numbers; `predictions.parquet`, one row an example; `figures`; and
-    `mcdrop-files.json`, the list by which mcdrop knows its own files when it replaces them.
+    `_mcdrop-files.json`, the list by which mcdrop knows its own files when it replaces them.
 
     Args:
         evaluation: What `mcdrop.evaluate` returned.
@@ -70,7 +70,7 @@ def write(
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     page = write(mcdrop.evaluate(prediction, [0, 1]), f"{folder}/report")
         ...     page.name, sorted(item.name for item in page.parent.glob("*.json"))
-        ('index.html', ['mcdrop-files.json', 'report.json'])
+        ('index.html', ['_mcdrop-files.json', 'report.json'])
     """
     with claim(path, REPORT, force=force) as output:
         # Matplotlib takes a second to import: bad arguments should not wait for them.

@@ -134,9 +134,9 @@ def test_a_damaged_or_missing_part_is_told(fails, parts, labels):
     part.unlink()
     assert "lacks examples 14 to 20" in fails(*command)
     part.write_bytes(content)
-    lines = Path(parts, "parts.jsonl")
+    lines = Path(parts, "_parts.jsonl")
     lines.write_text("\n".join(lines.read_text().splitlines()[:-1]))
-    assert "holds parts that its parts.jsonl does not vouch for" in fails(*command)
+    assert "holds parts that its _parts.jsonl does not vouch for" in fails(*command)
 
 
 def test_what_cannot_be_scored_is_told(run, fails, shelf, labels, parts):

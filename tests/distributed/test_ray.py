@@ -70,16 +70,16 @@ def on_ray(shelf, out, *options):
     return main(command(shelf, out, "--engine", "ray", "--workers", "2", *options))
 
 
-def assert_same(folder, shelf):
+def assert_same(folder, shelf, local="local"):
     parts = sorted(path.name for path in folder.glob("part-*"))
-    assert parts == sorted(path.name for path in (shelf / "local").glob("part-*"))
+    assert parts == sorted(path.name for path in (shelf / local).glob("part-*"))
     assert len(parts) == NUM_PARTS
     for name in parts:
-        found, wanted = (pd.read_parquet(path / name) for path in (folder, shelf / "local"))
+        found, wanted = (pd.read_parquet(path / name) for path in (folder, shelf / local))
         pd.testing.assert_frame_equal(found, wanted, rtol=0, atol=1e-6)
     assert {path.name for path in folder.iterdir() if path.name[0] == "."} == set()
     assert not folder.with_name(f"{folder.name}.partial").exists()
-    lines = [json.loads(line) for line in (folder / "parts.jsonl").read_text().split("\n") if line]
+    lines = [json.loads(line) for line in (folder / "_parts.jsonl").read_text().split("\n") if line]
     assert {line["part"] for line in lines} == set(parts)
 
 
@@ -160,6 +160,54 @@ def test_changed_data_are_refused_on_resume(cluster, shelf, out, tmp_path, capfd
     assert main(arguments) == 1
     assert "changed since part-00004.parquet was made of it" in capfd.readouterr().err
     assert_same(out, shelf)
+
+
+def save_words_and_images(folder):
+    """A model of two inputs, one of them text, and two outputs; data in a folder of tables."""
+    layers = keras.layers
+    image, word = keras.Input((4, 4), name="image"), keras.Input((), dtype="string", name="word")
+    coded = layers.StringLookup(vocabulary=["ant", "bee"], output_mode="one_hot")(word)
+    joined = layers.Concatenate()([layers.Flatten()(image), coded])
+    hidden = layers.Dense(8, "relu")(layers.Dropout(0.3)(joined))
+    last = layers.Dropout(0.5)(hidden)
+    kind = layers.Dense(3, "softmax", name="kind")(last)
+    flag = layers.Dense(1, "sigmoid", name="flag")(last)
+    keras.Model({"image": image, "word": word}, {"kind": kind, "flag": flag}).save(
+        folder / "words.keras"
+    )
+    x = np.load(folder / "x.npy")[..., 0]
+    x[17] = np.where(np.arange(16).reshape(4, 4) % 2, 3e38, -3e38)  # makes NaN inside
+    table = pd.DataFrame({"image": x.tolist(), "word": ["ant", "bee", "cow", "ant"] * 10})
+    (folder / "tables").mkdir()
+    for number, rows in enumerate((slice(0, 23), slice(23, 40))):
+        table[rows].to_parquet(folder / "tables" / f"{number}.parquet")
+
+
+def test_tables_of_text_and_arrays_for_one_of_several_outputs(cluster, shelf, out):
+    save_words_and_images(shelf)
+    options = ("--model-output", "kind", "--on-nonfinite", "drop", "--scorable")
+    words = ["predict", shelf / "words.keras", shelf / "tables", *OPTIONS[2:], "--output"]
+    words = [str(word) for word in words]
+    sampling = ("--splitting", "3,2", "--abstain-above", "1", *options)
+    assert main([*words, str(shelf / "words"), *sampling]) == 0
+    assert main([*words, str(out), *sampling, "--engine", "ray", "--workers", "3"]) == 0
+    assert_same(out, shelf, "words")
+    dropped = pd.read_parquet(out / "part-00002.parquet")["dropped"]
+    assert np.flatnonzero(dropped).tolist() == [3]
+
+
+def test_a_calibration_is_applied_and_its_data_are_told(cluster, shelf, out, capfd):
+    np.save(shelf / "y.npy", np.arange(40) % 3)
+    model, data = str(shelf / "m.keras"), str(shelf / "x.npy")
+    fit = ["calibrate", model, data, "--labels", str(shelf / "y.npy"), *OPTIONS[:4], "--quiet"]
+    fitted = str(shelf / "c.json")
+    assert main([*fit, "--method", "conformal", "--output", fitted]) == 0
+    loud = [word for word in command(shelf, out, "--calibration", fitted) if word != "--quiet"]
+    assert main([*loud, "--engine", "ray", "--workers", "2"]) == 0
+    assert "holds the data that" in capfd.readouterr().err
+    loud[loud.index("--output") + 1] = str(shelf / "fitted")
+    assert main(loud) == 0
+    assert_same(out, shelf, "fitted")
 
 
 def test_the_predictor_goes_into_a_pipeline_of_ray_data(cluster, shelf):

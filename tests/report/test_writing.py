@@ -10,7 +10,7 @@ from mcdrop.errors import DataError
 from mcdrop.report import compare, drawing, write, writing
 from mcdrop.report.writing import prediction_frame
 
-FILES = ["figures", "index.html", "mcdrop-files.json", "predictions.parquet", "report.json"]
+FILES = ["_mcdrop-files.json", "figures", "index.html", "predictions.parquet", "report.json"]
 
 
 @pytest.fixture
@@ -134,5 +134,5 @@ def test_the_written_table_is_the_frame(classification, tmp_path):
 
 def test_a_comparison_has_no_table(classification, tmp_path):
     page = compare({"a": classification, "b": classification}, tmp_path / "report")
-    assert names(page.parent) == ["figures", "index.html", "mcdrop-files.json", "report.json"]
+    assert names(page.parent) == ["_mcdrop-files.json", "figures", "index.html", "report.json"]
     compare({"a": classification, "b": classification}, tmp_path / "report", force=True)
