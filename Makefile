@@ -71,7 +71,7 @@ soak: .venv/.installed ## call a process 500 times with random sizes, and print 
 coverage: .venv/.installed ## simulate the real coverage of the intervals (hours; docs/intervals.md)
 	$(BIN)/python -m benchmarks.coverage
 
-studies: .venv/.installed ## run the studies that docs/studies shows (an hour)
+studies: .venv/.installed ## run the studies that docs/studies shows, on MCDROP_DATA (hours)
 	$(BIN)/python -m benchmarks.studies
 
 self-comparison: .venv/.installed ## count how often a model is called better than itself (docs/intervals.md)
