@@ -12,10 +12,10 @@ from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-from benchmarks import curves, memory, passes, profile, quality, stopping, table
+from benchmarks import curves, memory, passes, profile, quality, scoring, stopping, table
 from benchmarks.models import CASES
 
-PARTS = ("table", "profile", "curves", "quality", "passes", "stopping", "memory")
+PARTS = ("table", "profile", "curves", "quality", "passes", "stopping", "memory", "scores")
 
 
 def main() -> int:
@@ -99,6 +99,7 @@ def _memory(options: argparse.Namespace) -> str:
         lines.append(f"| MNIST CNN, N = 2,000, T = {count} | {peak:,.0f} |")
     for count, peak in memory.peak_by_examples().items():
         lines.append(f"| MLP, .npy to .parquet, T = 20, N = {count:,} | {peak:,.0f} |")
+    lines.append(f"| `evaluate`, 50,000 x 1,000, T = 4 | {memory.peak_of_scores():,.0f} |")
     return "\n".join(lines) + "\n"
 
 
@@ -129,6 +130,7 @@ _SECTIONS = {
     "passes": lambda _: f"## Finite T\n\n{passes.to_markdown(seeds=8)}\n",
     "stopping": _stopping,
     "memory": _memory,
+    "scores": lambda options: f"## Scores\n\n{scoring.to_markdown(options.rounds)}\n",
 }
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,7 @@ from scipy.sparse import csr_array
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 OfWeights = Callable[[NDArray[Any]], FloatArray]
+T = TypeVar("T")
 
 ROUNDING = 1e-13
 """Relative difference of two scores up to which rounding alone may have parted them."""
@@ -104,16 +105,25 @@ class TiedGroups:
             weights: Shape (R, n).
             factor: Shape (n,); None for 1.
         """
+        name = "plain" if factor is None else str(id(factor))
+
+        def both() -> tuple[FloatArray | None, FloatArray, FloatArray]:
+            sums = self.sums(weights if factor is None else weights * factor)
+            # The factor is kept as well, so that no other array can take its place in memory.
+            return factor, sums, np.cumsum(sums, axis=1)
+
+        _, sums, reached = self.remembered(weights, name, both)
+        return sums, reached
+
+    def remembered(self, weights: FloatArray, name: str, make: Callable[[], T]) -> T:
+        """Returns what `make` returned for these weights, the last ones, under this name."""
         if self._known.get("weights") is not weights:
             self._known.clear()
             self._known["weights"] = weights
-        name = "plain" if factor is None else str(id(factor))
         if name not in self._known:
-            sums = self.sums(weights if factor is None else weights * factor)
-            # The factor is kept as well, so that no other array can take its place in memory.
-            self._known[name] = factor, sums, np.cumsum(sums, axis=1)
-        _, sums, reached = self._known[name]
-        return sums, reached
+            self._known[name] = make()
+        found: T = self._known[name]
+        return found
 
 
 def group_ties(keys: FloatArray | TiedGroups) -> TiedGroups:

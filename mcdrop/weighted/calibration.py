@@ -242,9 +242,11 @@ def _sweep_bins(sizes: FloatArray, confidences: FloatArray, outcomes: FloatArray
         # The first group of bin j is the first with num_bins * middle >= j * total, which
         # is the rule of `equal_mass_bins` without a division.
         firsts = np.searchsorted(num_bins * middle, np.arange(1, num_bins) * after[-1])
-        cuts = running[np.unique(np.r_[0, firsts, sizes.size])]
-        weight, _, outcome = np.diff(cuts, axis=0).T
-        if (np.diff(outcome / weight) < 0).any():
+        ends = np.concatenate(([0], firsts, [sizes.size]))
+        cuts = running[ends[np.append(True, ends[1:] > ends[:-1])]]
+        weight, _, outcome = (cuts[1:] - cuts[:-1]).T
+        rate = outcome / weight
+        if (rate[1:] < rate[:-1]).any():
             break
         best = cuts
     return _bins_between(best)

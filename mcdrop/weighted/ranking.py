@@ -106,6 +106,11 @@ def area_under_risk_coverage_statistic(uncertainty: Scores, error: FloatArray) -
     holds_error = np.add.reduceat(np.abs(error)[groups.order], groups.starts) > 0
 
     def area(weights: FloatArray) -> FloatArray:
+        # The excess area needs the same once more; the error is kept for its place in memory.
+        name = f"area {id(error)}"
+        return groups.remembered(weights, name, lambda: (error, computed(weights)))[1]
+
+    def computed(weights: FloatArray) -> FloatArray:
         (sizes, after), (errors, _) = _both(groups, weights, error)
         total = after[:, -1:]
         sizes, after, errors = sizes[:, holds_error], after[:, holds_error], errors[:, holds_error]
