@@ -117,6 +117,8 @@ def _uncertainty(rows: Sequence[Separation]) -> str:
         return "All answers are of one kind, so there is nothing to set apart"
     area = passes[0].auroc
     often = f"{share_text(area)} of the time"
+    if area.high < 0.5:
+        return f"A mistake is more uncertain than a right answer only {often}"
     if not is_known(area) or not area.low > 0.5:
         return "These data do not show that mistakes are more uncertain than right answers"
     return f"A mistake is more uncertain than a right answer {often}"

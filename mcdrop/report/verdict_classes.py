@@ -123,7 +123,7 @@ def failure(
         return Answer(FAILURE, "few", "No mistake seen", headline, ())
     worst, shown = _worst(rows, level)
     facts = [_class_fact(worst[0])] if shown else []
-    if confusion is not None:
+    if confusion is not None and confusion.share < 1.0:
         order = np.argsort(-forecast.predictive_entropy, kind="stable")
         inside = np.zeros(correct.size, bool)
         inside[order[: confusion.count]] = True
@@ -196,6 +196,9 @@ def _flags(area: Estimate, wrong: int) -> str:
         return f"{plural(wrong, 'mistake')} cannot say whether it sees them coming"
     if area.low > 0.5:
         return f"a mistake is more uncertain than a right answer {share_text(area)} of the time"
+    if area.high < 0.5:
+        surer = replace(area, value=1.0 - area.value, low=1.0 - area.high, high=1.0 - area.low)
+        return f"a mistake is less uncertain than a right answer {share_text(surer)} of the time"
     if tone_of_area(area) == "no":
         return "its uncertainty hardly tells mistakes from right answers"
     return f"{plural(wrong, 'mistake')} cannot say whether its uncertainty sees them coming"

@@ -221,6 +221,9 @@ CASES = {
     "mistakes not seen": (
         lambda: classes(right=0.7), FAILURE, "no", "Mistakes are not seen",
         "uncertainty hardly tells mistakes from right answers"),
+    "mistakes surer than the rest": (
+        lambda: classes(right=0.7, confidence=between(0.5, 0.7), of_wrong=0.8), FAILURE, "no",
+        "Mistakes are not seen", "a mistake is less uncertain than a right answer 100%"),
     "few mistakes": (
         lambda: classes(100, 0.97, between(0.5, 1, 100)), FAILURE, "few", FEW,
         "mistakes? cannot say whether"),

@@ -297,7 +297,15 @@ def test_mistakes_among_the_uncertain_stand_beside_chance_and_the_most_possible(
 
 
 def test_shares_of_pixels_have_intervals_over_images(correlated):
-    found = answer(correlated, verdict.FAILURE)
+    """Images of nine pixels that are all right or all wrong, and equally sure."""
+    wrong = correlated.prediction.predicted_class != correlated.y_true
+    assert not any("Mistakes" in f.label for f in answer(correlated, verdict.FAILURE).facts)
+    sure = np.random.default_rng(0).uniform(0.6, 0.95, (200, 1, 1))
+    said = np.where(wrong, 1 - correlated.y_true, correlated.y_true)
+    p = np.where(np.arange(2) == said[..., np.newaxis], sure, 1 - sure)
+    prediction = mcdrop.from_samples(np.stack([p] * 2), p, task="classification")
+    evaluation = mcdrop.evaluate(prediction, correlated.y_true, num_resamples=100)
+    found = answer(evaluation, verdict.FAILURE)
     fact = next(f for f in found.facts if "Mistakes" in f.label)
     low, high = (float(end) for end in fact.detail.split("]")[0].lstrip("[").split(", "))
     # Of about 60 images with mistakes: at least 2 * 1.96 * sqrt(.1 * .9 / 60) = 15 points wide,
