@@ -27,19 +27,8 @@ write, compare = (partial(each, force=True) for each in (report.write, report.co
 NUM_SAMPLES, NUM_RESAMPLES, RATE = 50, 200, 0.3
 LONG_NAME = "a very long name of a class that somebody typed as a whole sentence, with details"
 TWELVE_NAMES = (
-    *(
-        "airplane",
-        "马",
-        "حصان",
-        LONG_NAME,
-        "Straße",
-        "क्षत्रिय",
-        "שלום",
-        "a",
-        "<b>bold</b>",
-        "😀 cat",
-    ),
-    *("ship/boat", "Donaudampfschifffahrtsgesellschaftskapitän"),
+    *("airplane", "马", "حصان", LONG_NAME, "Straße", "क्षत्रिय", "שלום", "a", "<b>bold</b>"),
+    *("😀 cat", "ship/boat", "Donaudampfschifffahrtsgesellschaftskapitän"),
 )
 CONTEXT = ReportContext(
     model_name="runs/2026-11-28/digits_mlp.keras",
@@ -181,29 +170,15 @@ def few(size, wrong):
     return evaluate(prediction.take(chosen), y[chosen]), x[chosen]
 
 
-@kind
-def classes_no_mistake(folder):
-    evaluation, x = few(300, 0)
+def write_few(folder, size, wrong):
+    evaluation, x = few(size, wrong)
     return write(evaluation, folder, x=x)
 
 
-@kind
-def classes_one_mistake(folder):
-    evaluation, x = few(300, 1)
-    return write(evaluation, folder, x=x)
-
-
-@kind
-def classes_8_mistakes(folder):
-    evaluation, x = few(400, 8)
-    return write(evaluation, folder, x=x)
-
-
-@kind
-def classes_12(folder):
-    """Twelve images."""
-    evaluation, x = few(12, 2)
-    return write(evaluation, folder, x=x)
+for name, size, wrong in (
+    ("no-mistake", 300, 0), ("one-mistake", 300, 1), ("8-mistakes", 400, 8), ("12", 12, 2),
+):  # fmt: skip
+    KINDS[f"classes-{name}"] = partial(write_few, size=size, wrong=wrong)
 
 
 def of_classes(num_classes, num_examples, sharpness=5.0, seed=0, num_samples=20):
@@ -300,16 +275,18 @@ def diabetes_passes(units=32, seed=0):
     return 50.0 * passes[..., 0], 50.0 * plain[..., 0], y[200:]
 
 
+def regression_of(passes, plain, y):
+    return evaluate(mcdrop.from_samples(passes, plain, task="regression"), y)
+
+
 @kind
 def regression(folder):
-    passes, plain, y = diabetes_passes()
-    return write(evaluate(mcdrop.from_samples(passes, plain, task="regression"), y), folder)
+    return write(regression_of(*diabetes_passes()), folder)
 
 
 @kind
 def regression_12(folder):
-    passes, plain, y = (each[..., :12] for each in diabetes_passes())
-    return write(evaluate(mcdrop.from_samples(passes, plain, task="regression"), y), folder)
+    return write(regression_of(*(each[..., :12] for each in diabetes_passes())), folder)
 
 
 @kind
@@ -348,7 +325,7 @@ def outputs(folder):
     y = generator.normal(0, spread, (200, 3))
     plain = y + generator.normal(0, 0.4 * spread, y.shape)
     passes = plain + generator.normal(0, [0.35, 2.0, 600.0], (NUM_SAMPLES, 200, 3))
-    return write(evaluate(mcdrop.from_samples(passes, plain, task="regression"), y), folder)
+    return write(regression_of(passes, plain, y), folder)
 
 
 @kind
@@ -357,8 +334,7 @@ def reconstruction(folder):
     images = digits()[0][:40] / 16.0
     noise = np.random.default_rng(7).normal(0, 0.1, (20, *images.shape, 1))
     truth = images[..., np.newaxis]
-    prediction = mcdrop.from_samples(truth + noise, 0.9 * truth, task="regression")
-    return write(evaluate(prediction, truth), folder, x=images)
+    return write(regression_of(truth + noise, 0.9 * truth, truth), folder, x=images)
 
 
 @kind
@@ -391,12 +367,7 @@ def compare_8(folder):
 
 @kind
 def compare_regressions(folder):
-    models = {}
-    for units in (4, 32):
-        passes, plain, y = diabetes_passes(units)
-        models[f"{units} units"] = evaluate(
-            mcdrop.from_samples(passes, plain, task="regression"), y
-        )
+    models = {f"{n} units": regression_of(*diabetes_passes(n)) for n in (4, 32)}
     return compare(models, folder)
 
 
