@@ -16,7 +16,9 @@ SIZES = (50, 200, 2000)
 OF_KIND = {
     "dense": [(size, 0.0) for size in (5, 10, 30, 100)],
     "regression": [(size, 0.0) for size in (20, 50, 200)],
-    "detection": [(300, float(foreign)) for foreign in (2, 3, 5, 10, 20, 100)],
+    "detection": [
+        (300, float(out_of_distribution)) for out_of_distribution in (2, 3, 5, 10, 20, 100)
+    ],
     "seeds": [(size, 0.0) for size in (3, 5, 10)],
 }
 

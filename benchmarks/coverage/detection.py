@@ -1,4 +1,4 @@
-"""Worlds of known and foreign examples: what an uncertainty tells of where one comes from."""
+"""Worlds of known and out-of-distribution examples, which an uncertainty should tell apart."""
 
 from functools import partial
 
@@ -10,14 +10,14 @@ WORLDS = ("same", "apart 1.5", "apart 3", "narrow", "bimodal", "ties", "constant
 SHIFTS = {"apart 1.5": 1.5, "apart 3": 3.0, "constant": 1.5}
 
 
-def draw(world, size, generator, *, foreign):
+def draw(world, size, generator, *, out_of_distribution):
     """Returns the uncertainties of two models, (2, n)."""
     shared, own = generator.standard_normal((2, size))
-    if foreign and world.startswith(("apart", "constant")):
+    if out_of_distribution and world.startswith(("apart", "constant")):
         shared = shared + SHIFTS[world]
-    elif foreign and world == "narrow":
+    elif out_of_distribution and world == "narrow":
         shared = 2 + 0.3 * shared
-    elif foreign and world in ("bimodal", "ties"):
+    elif out_of_distribution and world in ("bimodal", "ties"):
         shared = np.where(generator.random(size) < 0.7, 3 + 0.5 * shared, shared)
     scores = np.stack([shared, 0.8 * shared + 0.6 * own])
     if world == "constant":  # one that knows nothing, beside one that does
@@ -25,16 +25,18 @@ def draw(world, size, generator, *, foreign):
     return np.round(scores) if world == "ties" else scores
 
 
-def truths(world, known, foreign, size=500_000):
+def truths(world, known, out_of_distribution, size=500_000):
     """Returns the scores of both uncertainties with infinitely many examples of either kind.
 
-    Precision depends on the share of foreign ones, which is that of the data sets.
+    Precision depends on the share of out-of-distribution ones, which is that of the data sets.
     """
     generator = np.random.default_rng(10)
-    inside = draw(world, size, generator, foreign=False)
-    outside = draw(world, size, generator, foreign=True)
+    inside = draw(world, size, generator, out_of_distribution=False)
+    outside = draw(world, size, generator, out_of_distribution=True)
     positive = np.repeat([0.0, 1.0], size)
-    weights = np.repeat([known, foreign], size)[np.newaxis] / (known + foreign)
+    weights = np.repeat([known, out_of_distribution], size)[np.newaxis] / (
+        known + out_of_distribution
+    )
     makers = {
         "auroc": ranking.auroc_statistic,
         "aupr": ranking.average_precision_statistic,

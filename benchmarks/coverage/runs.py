@@ -22,7 +22,7 @@ class Cell:
     Attributes:
         kind: One of `KINDS`.
         size: Number of examples; of images; of known examples; of seeds.
-        expected: Expected number of the few: errors, or foreign examples.
+        expected: Expected number of the few: errors, or out-of-distribution examples.
     """
 
     kind: str

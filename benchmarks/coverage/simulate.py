@@ -194,12 +194,12 @@ def _regression_truths(world, *_):
     return found
 
 
-def _of_detection(world, known, foreign, replica):
-    """Few foreign examples among known ones, told apart by two uncertainties."""
-    foreign = int(foreign)
-    generator = np.random.default_rng([foreign, detection.WORLDS.index(world), replica])
-    inside = detection.draw(world, known, generator, foreign=False)
-    outside = detection.draw(world, foreign, generator, foreign=True)
+def _of_detection(world, known, out_of_distribution, replica):
+    """Few out-of-distribution examples among known ones, told apart by two uncertainties."""
+    out_of_distribution = int(out_of_distribution)
+    generator = np.random.default_rng([out_of_distribution, detection.WORLDS.index(world), replica])
+    inside = detection.draw(world, known, generator, out_of_distribution=False)
+    outside = detection.draw(world, out_of_distribution, generator, out_of_distribution=True)
     sources = {
         name: without_passes(which_data(*pair))
         for name, *pair in zip(("first", "second"), inside, outside, strict=True)
