@@ -28,6 +28,9 @@ def session():
 
 
 def test_spark_predicts_what_one_process_predicts(session, tmp_path):
+    from pyspark.ml.functions import predict_batch_udf
+    from pyspark.sql.types import DataType
+
     keras.utils.set_random_seed(0)
     layers = keras.layers
     head = [layers.Dense(8, "relu"), layers.Dropout(0.5), layers.Dense(3, "softmax")]
@@ -43,4 +46,16 @@ def test_spark_predicts_what_one_process_predicts(session, tmp_path):
     found = data.mapInPandas(predictor.in_pandas, schema).toPandas()
     found = found.sort_values("example").reset_index(drop=True)
     assert found["name"].tolist() == list("ab") * 20
+    pd.testing.assert_frame_equal(found[list(wanted)], wanted, rtol=0, atol=1e-6)
+
+    predictor = Predictor(tmp_path / "m.keras", num_samples=6, seed=3)
+    schema = predictor.sql_schema(data.select("example", "x").limit(2).toPandas())
+    udf = predict_batch_udf(
+        lambda: lambda example, x: predictor({"example": example, "x": x}),
+        return_type=DataType.fromDDL(schema),
+        batch_size=7,
+        input_tensor_shapes={1: [5]},
+    )
+    found = data.select(udf("example", "x").alias("p")).select("p.*").toPandas()
+    found = found.sort_values("example").reset_index(drop=True)
     pd.testing.assert_frame_equal(found[list(wanted)], wanted, rtol=0, atol=1e-6)
