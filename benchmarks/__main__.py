@@ -100,6 +100,10 @@ def _memory(options: argparse.Namespace) -> str:
     for count, peak in memory.peak_by_examples().items():
         lines.append(f"| MLP, .npy to .parquet, T = 20, N = {count:,} | {peak:,.0f} |")
     lines.append(f"| `evaluate`, 50,000 x 1,000, T = 4 | {memory.peak_of_scores():,.0f} |")
+    for count, peaks in memory.peak_of_parts().items():
+        lines += [
+            f"| {name} of parts, N = {count:,} | {peak:,.0f} |" for name, peak in peaks.items()
+        ]
     return "\n".join(lines) + "\n"
 
 
