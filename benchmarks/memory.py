@@ -59,7 +59,7 @@ def peak_by_examples(counts: tuple[int, ...] = (50_000, 500_000, 2_000_000)) -> 
 
 
 def peak_of_parts(counts: tuple[int, ...] = (50_000, 1_000_000)) -> dict[int, dict[str, float]]:
-    """Returns peak MiB of a folder of parts, and of the report on it, by N."""
+    """Returns peak MiB of a folder of parts, and of the report on 50,000 of them, by N."""
     peaks: dict[int, dict[str, float]] = {}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -68,8 +68,8 @@ def peak_of_parts(counts: tuple[int, ...] = (50_000, 1_000_000)) -> dict[int, di
             labels = folder / "labels.npy"
             np.save(labels, np.random.default_rng(1).integers(0, 10, count))
             stored, page = folder / str(count), folder / f"report-{count}"
-            options = ("--predictions", stored, "--labels", labels, "--output", page, "--quiet")
-            reported = _run(_STREAM, "report", *map(str, options))
+            options = ("--predictions", stored, "--labels", labels, "--output", page)
+            reported = _run(_STREAM, "report", *map(str, options), "--limit", "50000", "--quiet")
             peaks[count] = {"predict": predicted, "report": reported}
     return peaks
 
