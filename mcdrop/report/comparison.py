@@ -77,7 +77,7 @@ def build_comparison(
         selective=selective,
         calibration=calibration,
         warnings=compared.warnings if compared else warnings_of(evaluated),
-        findings=_findings(metrics, selective, short),
+        findings=_findings(metrics, compared, selective, short),
     )
 
 
@@ -215,20 +215,34 @@ def _answer(
 
 def _findings(
     metrics: Sequence[ComparedMetric],
+    compared: Comparison | None,
     selective: Mapping[str, SelectiveCurve],
     short: Mapping[str, str],
 ) -> dict[str, str]:
     """Returns a sentence without a full stop for each section, by its id."""
-    firsts = Counter(
-        ranked({n: e for n, e in m.estimates.items() if not _is_point(m, n)}, m.better)[0]
+    if compared is None:
+        return {
+            "metrics": "Scored on different targets, so the models are not ranked",
+            "threshold": "Each model on its own targets, the uncertain left out",
+            "calibration": "Accuracy less confidence, each model on its own targets",
+        }
+    orders = {
+        m.name: ranked({n: e for n, e in m.estimates.items() if not _is_point(m, n)}, m.better)
         for m in metrics
         if m.better != "neither"
-    )
+    }
+    firsts = Counter(order[0] for order in orders.values())
     (first, times), *_ = firsts.most_common() or [("", 0)]
     found = {"metrics": "Nothing here has a better and a worse side"}
     if first:
+        clear = sum(
+            all(compared.difference(name, first, other).excludes_zero for other in order[1:])
+            for name, order in orders.items()
+            if order[0] == first
+        )
         scores = plural(firsts.total(), "score")
-        found["metrics"] = f"{_title(first, short)} comes first in {times} of {scores}"
+        alone = f"clear of all others in {clear or 'none'}"
+        found["metrics"] = f"{_title(first, short)} comes first in {times} of {scores}, {alone}"
     quality = next(iter(selective.values())).quality
     is_share = quality == "accuracy"
     kept = {}

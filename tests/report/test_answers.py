@@ -359,3 +359,11 @@ def test_a_gap_that_no_bin_shows_is_told_in_the_section_too():
     said = content.findings["calibration"]
     assert fault[0] in said or said.startswith("Where it says")
     assert "agree" not in said
+
+
+def test_sections_of_a_comparison_rank_only_what_was_compared():
+    apart = build_comparison({"one": rated(0.9, 0.9), "other": rated(0.9, 0.9, 300)}).findings
+    assert apart["metrics"] == "Scored on different targets, so the models are not ranked"
+    assert not re.search("highest|smallest|first", " ".join(apart.values()))
+    alike = build_comparison({"same": rated(0.9, 0.9), "again": rated(0.9, 0.9)}).findings
+    assert alike["metrics"].endswith("clear of all others in none")
