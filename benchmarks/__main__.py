@@ -12,10 +12,13 @@ from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-from benchmarks import curves, memory, passes, profile, quality, scoring, stopping, table
+from benchmarks import curves, goals, memory, passes, profile, quality, scoring, stopping, table
 from benchmarks.models import CASES
 
-PARTS = ("table", "profile", "curves", "quality", "passes", "stopping", "memory", "scores")
+PARTS = (
+    *("table", "goals", "profile", "curves", "quality"),
+    *("passes", "stopping", "memory", "scores"),
+)
 
 
 def main() -> int:
@@ -128,6 +131,9 @@ def _processor() -> str:
 
 _SECTIONS = {
     "table": _table,
+    "goals": lambda options: (
+        f"## Other goals\n\n{goals.to_markdown(options.rounds, os.environ.get('MCDROP_DATA'))}\n"
+    ),
     "profile": _profile,
     "curves": _curves,
     "quality": _quality,

@@ -131,15 +131,55 @@ def transformer() -> Any:
     return keras.Model(inputs, layers.Dense(2, activation="softmax")(x))
 
 
+def narrow_mlp() -> Any:
+    hidden = [layers.Dense(128, activation="relu"), layers.Dropout(0.2)]
+    again = [layers.Dense(64, activation="relu"), layers.Dropout(0.2)]
+    head = layers.Dense(10, activation="softmax")
+    return keras.Sequential([keras.Input((784,)), *hidden, *again, head])
+
+
+def unet(pixels: int = 64, filters: tuple[int, ...] = (16, 32, 64), classes: int = 3) -> Any:
+    def block(x: Any, width: int) -> Any:
+        x = layers.Conv2D(width, 3, padding="same", activation="relu")(x)
+        x = layers.Conv2D(width, 3, padding="same", activation="relu")(x)
+        return layers.Dropout(0.2)(x)
+
+    x = inputs = keras.Input((pixels, pixels, 1))
+    skips = []
+    for width in filters[:-1]:
+        skips.append(block(x, width))
+        x = layers.MaxPooling2D()(skips[-1])
+    x = block(x, filters[-1])
+    for width, skip in zip(filters[-2::-1], reversed(skips), strict=True):
+        x = block(layers.Concatenate()([layers.UpSampling2D()(x), skip]), width)
+    return keras.Model(inputs, layers.Conv2D(classes, 1, activation="softmax")(x))
+
+
+@keras.saving.register_keras_serializable(package="benchmarks")
+class SubclassedCNN(keras.Model):
+    """The layers of the MNIST CNN, behind a `call` of its own."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.steps = list(mnist_cnn().layers)
+
+    def call(self, inputs: Any, training: bool = False) -> Any:
+        for step in self.steps:
+            inputs = step(inputs)
+        return inputs
+
+
 CASES = {
     "mnist": Case("MNIST CNN", mnist_cnn, images(28, 28, 1), 1024, 50),
     "spatial": Case("SpatialDropout2D CNN", spatial_cnn, images(28, 28, 1), 1024, 50),
     "cifar": Case("CIFAR CNN", cifar_cnn, images(32, 32, 3), 256, 50),
     "mlp": Case("MLP 784-512-512-10", mlp, images(784), 1024, 50),
+    "narrow": Case("MLP 784-128-64-10", narrow_mlp, images(784), 10_000, 50),
     "mobilenet": Case("MobileNet 128 px, new head", mobilenet, images(128, 128, 3), 32, 100),
     "mobilenet1000": Case(
         "MobileNet 128 px, 1,000 classes", mobilenet_1000, images(128, 128, 3), 32, 100
     ),
     "lstm": Case("LSTM, recurrent dropout", lstm, tokens(40, 2000), 256, 50),
     "transformer": Case("Transformer, two blocks", transformer, tokens(40, 2000), 256, 50),
+    "unet": Case("U-Net 64 px", unet, images(64, 64, 1), 32, 20),
 }

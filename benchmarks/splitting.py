@@ -26,15 +26,16 @@ import numpy.typing as npt
 from keras import layers
 
 import mcdrop
-from benchmarks.models import mnist_cnn
+from benchmarks.models import mnist_cnn, unet
 
 Array = npt.NDArray[Any]
 
 NUM_SAMPLES = 30
 """Ordinary passes whose processor time the other ways take, and whose error "auto" is to reach."""
 
-POOL, EXAMPLES = 240, 24
-"""Test examples, and how many of them, the least certain, are looked at."""
+POOL, EXAMPLES, MAPS = 240, 24, 4
+"""Test examples, and how many of them, the least certain, are looked at; of maps, which have a
+hundred predictions each, fewer."""
 
 SEEDS, COPIES = 10, 30
 """300 runs: in each of 10 seeds every example comes 30 times, with masks of its own each time."""
@@ -103,18 +104,7 @@ def row_transformer() -> Any:
 
 
 def small_unet() -> Any:
-    def block(x: Any, filters: int) -> Any:
-        x = layers.Conv2D(filters, 3, padding="same", activation="relu")(x)
-        x = layers.Conv2D(filters, 3, padding="same", activation="relu")(x)
-        return layers.Dropout(0.2)(x)
-
-    inputs = keras.Input((16, 16, 1))
-    wide = block(inputs, 8)
-    middle = block(layers.MaxPooling2D()(wide), 16)
-    x = block(layers.MaxPooling2D()(middle), 32)
-    x = block(layers.Concatenate()([layers.UpSampling2D()(x), middle]), 16)
-    x = block(layers.Concatenate()([layers.UpSampling2D()(x), wide]), 8)
-    return keras.Model(inputs, layers.Conv2D(11, 1, activation="softmax")(x))
+    return unet(16, (8, 16, 32), classes=11)
 
 
 Read = Callable[[str, int], tuple[Array, Array]]
@@ -154,7 +144,8 @@ def measure(name: str, folder: Path) -> None:
     model, pool = trained(name, folder)
     ordinary = mcdrop.MCDropout(model)
     spread = ordinary.predict(pool, num_samples=20, seed=REFERENCE_SEED).variance
-    least_certain = np.argsort(-spread.reshape(POOL, -1).sum(axis=1))[:EXAMPLES]
+    count = EXAMPLES if spread.ndim == 2 else MAPS
+    least_certain = np.argsort(-spread.reshape(POOL, -1).sum(axis=1))[:count]
     x = pool[least_certain]
     reference = _reference(ordinary, x, folder / f"{name}-reference.npz")
     autos = [mcdrop.MCDropout(model, splitting="auto", balanced=even) for even in (False, True)]

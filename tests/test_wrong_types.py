@@ -9,6 +9,7 @@ from keras import layers
 from matplotlib.figure import Figure
 
 import mcdrop
+from mcdrop import recalibrate
 from mcdrop.errors import DataError, McdropError
 
 WRONG = [None, 3, -1, 1.5, "three", b"x", [], {}, {"a": 1}, object(), [None], ["a"], float("nan")]
@@ -142,3 +143,19 @@ def test_progress_may_be_a_bar_a_function_or_nothing(mc):
         found = mc.predict(X, num_samples=2, progress=progress)
         np.testing.assert_array_equal(found.mean, expected)
     assert seen == [(4, 4)]
+
+
+@pytest.mark.parametrize("value", WRONG, ids=repr)
+def test_parameters_of_calibrators(value):
+    for build, fitting in (
+        (recalibrate.IsotonicCalibration, {"curves": (((0.1, 0.5), (0.2, 0.3)),)}),
+        (recalibrate.IsotonicQuantileCalibration, {"predicted": (0, 1), "observed": (0, 1)}),
+        (recalibrate.VectorScaling, {"weights": (1.0, 1.0), "biases": (0.0, 0.0)}),
+        (recalibrate.BetaCalibration, {"parameters": ((1.0, 1.0, 0.0),)}),
+        (recalibrate.VarianceScaling, {"factors": (1.0,)}),
+        (recalibrate.TemperatureScaling, {"temperature": 1.0}),
+    ):
+        build(**fitting)
+        for name in fitting:
+            said = fault(build, **fitting | {name: value})
+            assert said is not None or value is None or name in ("factors", "temperature")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import final
 
@@ -52,10 +53,14 @@ class IsotonicCalibration(ClassCalibrator):
     curves: tuple[Curve, ...] | None = None
 
     def __post_init__(self) -> None:
-        for thresholds, values in self.curves or ():
-            knots, heights = as_float("thresholds", thresholds), as_float("values", values)
-            rising = (np.diff(knots) > 0).all() and (np.diff(heights) >= 0).all()
-            if knots.shape != heights.shape or knots.size == 0 or not rising:
+        if self.curves is None:
+            return
+        curves = self.curves if isinstance(self.curves, Sequence) and self.curves else ((),)
+        for curve in curves:
+            pair = curve if isinstance(curve, Sequence) and len(curve) == 2 else ((), ())
+            knots, heights = as_float("thresholds", pair[0]), as_float("values", pair[1])
+            fits = knots.ndim == 1 and knots.shape == heights.shape and knots.size > 0
+            if not (fits and (np.diff(knots) > 0).all() and (np.diff(heights) >= 0).all()):
                 raise DataError(
                     "`curves` holds a curve that does not rise, expected thresholds and values in "
                     "upward order, as many of one as of the other. Let `fit` make them."

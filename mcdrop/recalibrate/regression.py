@@ -175,10 +175,10 @@ class IsotonicQuantileCalibration(Calibrator):
     def __post_init__(self) -> None:
         if self.predicted is None and self.observed is None:
             return
-        knots = as_float("predicted", self.predicted or ())
-        heights = as_float("observed", self.observed or ())
-        rising = (np.diff(knots) > 0).all() and (np.diff(heights) > 0).all()
-        if knots.ndim != 1 or knots.shape != heights.shape or knots.size == 0 or not rising:
+        given = {"predicted": self.predicted, "observed": self.observed}
+        rows = [as_float(name, () if row is None else row) for name, row in given.items()]
+        fits = rows[0].ndim == 1 and rows[0].shape == rows[1].shape and rows[0].size > 0
+        if not (fits and (np.diff(rows) > 0).all()):
             raise DataError(
                 "`predicted` and `observed` are no rising curve, expected two rows of one length "
                 "in upward order. Let `fit` make them."

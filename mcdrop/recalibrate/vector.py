@@ -55,7 +55,8 @@ class VectorScaling(ClassCalibrator):
         check_number("penalty", self.penalty, low=0, high=math.inf)
         if self.weights is None and self.biases is None:
             return
-        rows = [as_float("weights", self.weights or ()), as_float("biases", self.biases or ())]
+        given = {"weights": self.weights, "biases": self.biases}
+        rows = [as_float(name, () if row is None else row) for name, row in given.items()]
         if rows[0].ndim != 1 or rows[0].size < 2 or rows[0].shape != rows[1].shape:
             raise DataError(
                 f"`weights` has shape {rows[0].shape} and `biases` {rows[1].shape}, expected (C,) "
