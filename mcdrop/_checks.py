@@ -175,11 +175,18 @@ def check_same_shape(name: str, array: NDArray[Any], other_name: str, other: NDA
         )
 
 
-def check_count(name: str, value: object, *, minimum: int) -> int:
-    """Returns `value` as an int of at least `minimum`."""
+def check_count(name: str, value: object, *, minimum: int, power: int = 31) -> int:
+    """Returns `value` as an int of at least `minimum` and below 2**`power`."""
     if isinstance(value, bool) or not isinstance(value, Integral) or int(value) < minimum:
         raise DataError(f"`{name}` is {value!r}, expected a whole number of at least {minimum}.")
+    if int(value) >= 2**power:
+        raise DataError(f"`{name}` is {value!r}, expected a whole number below 2**{power}.")
     return int(value)
+
+
+def check_seed(name: str, value: object) -> int:
+    """Returns `value` as an int from 0 below 2**64."""
+    return check_count(name, value, minimum=0, power=64)
 
 
 def check_number(

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import entr
 
-from mcdrop._checks import as_float, as_samples, check_choice, check_count
+from mcdrop._checks import as_float, as_samples, check_choice, check_count, check_seed
 from mcdrop.errors import DataError
 from mcdrop.metrics.uncertainty import (
     mean_standard_deviation,
@@ -133,7 +133,7 @@ def select(
         check_choice("method", method, (*SCORES, "batch_bald"))
         array = score(array, method=method)
     count = _check_batch(k, array.size)
-    generator = np.random.default_rng(check_count("seed", seed, minimum=0))
+    generator = np.random.default_rng(check_seed("seed", seed))
     return np.lexsort((generator.random(array.size), -array))[:count]
 
 
@@ -183,7 +183,7 @@ def batch_bald(
     num_samples, num_examples, num_classes = pool.shape
     count = _check_batch(k, num_examples)
     limit = check_count("num_configurations", num_configurations, minimum=1)
-    generator = np.random.default_rng(check_count("seed", seed, minimum=0))
+    generator = np.random.default_rng(check_seed("seed", seed))
     pass_entropy = entr(pool).sum(axis=-1)
     states = _Configurations(np.ones(1), np.full((1, num_samples), 1 / num_samples))
     # A gain never rises as the batch grows (but for the noise of resampling), so the last gain

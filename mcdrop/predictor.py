@@ -12,7 +12,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from mcdrop._checks import check_choice, check_count, check_flag, check_number
+from mcdrop._checks import check_choice, check_count, check_flag, check_number, check_seed
 from mcdrop.engine import describe, nonfinite, pickled, pilot
 from mcdrop.engine.audit import StochasticLayer, find_leaves
 from mcdrop.engine.inputs import Inputs, check_numbers, open_inputs
@@ -526,7 +526,7 @@ class MCDropout:
                 "`choose_splitting` returns."
             )
         splitting = self._counts(num_samples, minimum=2)
-        _check_seed(seed)
+        check_seed("seed", seed)
         export.write(
             self._model,
             self._samplers[0],
@@ -548,7 +548,7 @@ class MCDropout:
         minimum: int,
     ) -> Run:
         splitting = self._counts(num_samples, minimum)
-        _check_seed(seed)
+        check_seed("seed", seed)
         if batch_size is not None:
             check_count("batch_size", batch_size, minimum=1)
         inputs, samplers = self._read(x), self._samplers
@@ -582,8 +582,6 @@ class MCDropout:
         """Returns the draws of each stage, (T,) for ordinary passes and before a choice."""
         if num_samples is not None:
             check_count("num_samples", num_samples, minimum=minimum)
-            if num_samples >= 2**31:
-                raise DataError(f"`num_samples` is {num_samples}, expected a number below 2**31.")
         if self._splitting is None or isinstance(self._splitting, str):
             return (DEFAULT_SAMPLES if num_samples is None else num_samples,)
         made = prod(self._splitting)
@@ -619,12 +617,6 @@ def _is_nested(splitting: Splitting | str | None) -> bool:
 
 def _drops(on_nonfinite: str) -> bool:
     return check_choice("on_nonfinite", on_nonfinite, nonfinite.CHOICES) == "drop"
-
-
-def _check_seed(seed: int) -> None:
-    check_count("seed", seed, minimum=0)
-    if seed >= 2**64:
-        raise DataError(f"`seed` is {seed}, expected a whole number below 2**64.")
 
 
 def _check_one_shape(shapes: Iterable[tuple[int, ...]]) -> None:

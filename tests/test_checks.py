@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mcdrop import DataError, from_samples, metrics
-from mcdrop._checks import as_float, as_labels
+from mcdrop._checks import as_float, as_labels, check_count, check_seed
 
 HIDDEN = np.ma.array([1.0, 2.0, 3.0, 4.0], mask=[False, True, False, True])
 
@@ -32,3 +32,13 @@ def test_masked_labels_and_samples_are_refused():
 def test_a_masked_array_without_masked_values_is_an_array():
     whole = np.ma.array([1.0, 2.0], mask=False)
     np.testing.assert_array_equal(as_float("x", whole), [1.0, 2.0])
+
+
+def test_a_count_fits_32_bits_and_a_seed_64():
+    assert check_count("num_bins", 2**31 - 1, minimum=1) == 2**31 - 1
+    assert check_seed("seed", 2**64 - 1) == 2**64 - 1
+    with pytest.raises(DataError, match=r"`num_bins` is 2147483648, .* below 2\*\*31"):
+        metrics.expected_calibration_error([[0.5, 0.5]], [0], num_bins=2**31)
+    for seed in (2**64, -1, 1.5, True):
+        with pytest.raises(DataError, match="`seed`"):
+            check_seed("seed", seed)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mcdrop._checks import check_choice, check_count
+from mcdrop._checks import check_choice, check_count, check_seed
 from mcdrop.distributed.columns import finish, uncertainty
 from mcdrop.distributed.dtypes import check_dtype
 from mcdrop.errors import DataError, DataWarning
@@ -120,7 +120,7 @@ class Predictor:
         self._keep = (keep,) if isinstance(keep, str) else tuple(keep)
         self._sampling: dict[str, Any] = {
             "num_samples": num_samples,
-            "seed": check_count("seed", seed, minimum=0),
+            "seed": check_seed("seed", seed),
             "tolerance": tolerance,
             "on_nonfinite": on_nonfinite,
         }

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from mcdrop._checks import check_choice, check_count, check_number
+from mcdrop._checks import check_choice, check_count, check_number, check_seed
 from mcdrop.errors import DataError
 from mcdrop.evaluation.class_measures import CLASS_MEASURES
 from mcdrop.evaluation.dropping import set_aside_dropped
@@ -115,7 +115,7 @@ def compare(
 
 def check_settings(seed: int, num_resamples: int) -> None:
     """Raises DataError unless both are whole numbers in their ranges."""
-    check_count("seed", seed, minimum=0)
+    check_seed("seed", seed)
     if check_count("num_resamples", num_resamples, minimum=0):
         check_count("num_resamples", num_resamples, minimum=LEAST_RESAMPLES)
 

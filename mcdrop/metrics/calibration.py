@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtri
 
-from mcdrop._checks import as_probabilities, check_choice, check_count, check_number
+from mcdrop._checks import as_probabilities, check_choice, check_count, check_number, check_seed
 from mcdrop.metrics._classification import as_scored, top_label
 from mcdrop.weighted.arrays import divide, plain_value
 from mcdrop.weighted.calibration import (
@@ -366,7 +366,7 @@ def calibration_error_floor(
     confidence = as_probabilities("p", p).max(axis=1)
     _check_options(num_bins, strategy, norm)
     check_count("num_simulations", num_simulations, minimum=1)
-    check_count("seed", seed, minimum=0)
+    check_seed("seed", seed)
     errors = errors_by_chance(
         confidence,
         num_bins=num_bins,

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import betaincinv, ndtr
 
-from mcdrop._checks import as_float, as_matched, as_passes, check_count, check_number
+from mcdrop._checks import as_float, as_matched, as_passes, check_number, check_seed
 from mcdrop.errors import DataError
 from mcdrop.metrics._examples import FloatArray, as_gaussian, as_mixture
 
@@ -74,7 +74,7 @@ def probability_integral_transform(
     draws = as_passes("samples", samples, targets.shape)
     below = np.count_nonzero(draws < targets, axis=0)
     equal = np.count_nonzero(draws == targets, axis=0)
-    generator = np.random.default_rng(check_count("seed", seed, minimum=0))
+    generator = np.random.default_rng(check_seed("seed", seed))
     return np.asarray(
         (below + generator.random(targets.shape) * (equal + 1)) / (draws.shape[0] + 1)
     )

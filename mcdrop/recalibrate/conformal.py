@@ -23,6 +23,7 @@ from mcdrop._checks import (
     check_count,
     check_number,
     check_positive,
+    check_seed,
 )
 from mcdrop.errors import DataError
 from mcdrop.recalibrate._classes import FloatArray, as_known_classes, as_labelled
@@ -182,7 +183,7 @@ class SplitConformalClassifier(Calibrator):
 
     def _scores(self, probabilities: FloatArray, seed: tuple[int, int]) -> FloatArray:
         """Returns the score of each class of each example, shape (N, C)."""
-        check_count("seed", seed[0], minimum=0)
+        check_seed("seed", seed[0])
         if self.method == "threshold":
             return 1 - np.minimum(probabilities, 1.0)
         order = np.argsort(-probabilities, axis=1, kind="stable")

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mcdrop._checks import as_array, check_count, check_number
+from mcdrop._checks import as_array, check_count, check_number, check_seed
 from mcdrop.errors import DataError
 from mcdrop.files import replaced
 from mcdrop.files.paths import as_path
@@ -294,7 +294,7 @@ def as_examples(name: str, value: Any) -> Examples:
 
 def _as_seeds(seeds: int | Sequence[int]) -> tuple[int, ...]:
     if not isinstance(seeds, int):
-        chosen = tuple(check_count("seeds", seed, minimum=0) for seed in seeds)
+        chosen = tuple(check_seed("seeds", seed) for seed in seeds)
         if not chosen or len(set(chosen)) != len(chosen):
             raise DataError(f"`seeds` is {list(seeds)}, expected different seeds, at least one.")
         return chosen

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mcdrop._checks import check_count
+from mcdrop._checks import check_count, check_seed
 
 Array = NDArray[np.float64]
 
@@ -88,7 +88,7 @@ def draw_weights(
     check_count("num_resamples", num_resamples, minimum=1)
     check_count("num_pseudo", num_pseudo, minimum=1)
     # One stream for each kind of draw: a block's size then changes none of them.
-    streams = np.random.SeedSequence(check_count("seed", seed, minimum=0)).spawn(4)
+    streams = np.random.SeedSequence(check_seed("seed", seed)).spawn(4)
     examples, pseudo, column, half = (np.random.default_rng(stream) for stream in streams)
     step = max(1, BLOCK_ELEMENTS // num_examples)
     for start in range(0, num_resamples, step):

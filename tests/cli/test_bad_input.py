@@ -272,7 +272,7 @@ def test_a_calibrator_that_cannot_be_fitted_is_told(report, shelf, saved):
 def test_more_passes_than_can_be_numbered_are_told(fails, shelf, command, samples):
     data = [shelf / "data.npz"] if command == "predict" else []
     line = fails(command, shelf / "model.keras", *data, "-o", "p.npz", "--samples", samples)
-    assert f"`--samples` is {samples}, expected at most 2147483647" in line
+    assert f"`--samples` is {samples}, expected a whole number below 2**31" in line
 
 
 def test_links_in_a_circle_are_told(fails, shelf, tmp_path):
