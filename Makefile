@@ -31,7 +31,8 @@ fuzz: .venv/.installed ## damage files of every format some thousand times, and 
 	MCDROP_FUZZ=600 $(BIN)/python -m pytest -q tests/fuzz
 
 OLDEST := tests/engine/test_known_answers.py tests/files tests/loading/test_models.py \
-	tests/loading/test_saved.py tests/recalibrate tests/report/test_figures.py tests/test_prediction.py
+	tests/loading/test_saved.py tests/loading/test_weighing.py tests/loading/test_delimited.py \
+	tests/loading/test_labels.py tests/recalibrate tests/report/test_figures.py tests/test_prediction.py
 
 test-oldest: .venv-oldest/.installed ## run a part of the tests with the oldest versions allowed
 	.venv-oldest/bin/python -m pytest $(OLDEST)

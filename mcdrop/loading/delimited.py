@@ -70,16 +70,20 @@ class DelimitedTable:
         """Yields record batches of at most `size` rows; `as_text` leaves every word as it is."""
         import pyarrow as pa
 
-        for whole in _read(self.path, self._dialect, self.names, columns):
-            batch, start = whole.slice(start), max(0, start - whole.num_rows)
+        for batch in _read(self.path, self._dialect, self.names, columns):
+            if start >= batch.num_rows:
+                start -= batch.num_rows
+                continue
             arrays = [batch.column(name) for name in columns]
             if not as_text:
                 arrays = [
                     _convert(array, self._columns[name].kind, self._dialect, self._missing)
                     for name, array in zip(columns, arrays, strict=True)
                 ]
-            converted = pa.RecordBatch.from_arrays(arrays, names=list(columns))
-            for first in range(0, batch.num_rows, size):
+            # Only now: pyarrow 16 reads wrong bytes when it trims text that is a slice.
+            converted = pa.RecordBatch.from_arrays(arrays, names=list(columns)).slice(start)
+            start = 0
+            for first in range(0, converted.num_rows, size):
                 yield converted.slice(first, size)
 
 
