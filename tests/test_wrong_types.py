@@ -9,7 +9,7 @@ from keras import layers
 from matplotlib.figure import Figure
 
 import mcdrop
-from mcdrop import recalibrate
+from mcdrop import plot, recalibrate
 from mcdrop.errors import DataError, McdropError
 
 WRONG = [None, 3, -1, 1.5, "three", b"x", [], {}, {"a": 1}, object(), [None], ["a"], float("nan")]
@@ -159,3 +159,18 @@ def test_parameters_of_calibrators(value):
         for name in fitting:
             said = fault(build, **fitting | {name: value})
             assert said is not None or value is None or name in ("factors", "temperature")
+
+
+@pytest.mark.parametrize("value", WRONG, ids=repr)
+def test_settings_of_drawings(prediction, value):
+    y = np.array([0, 1, 0, 1])
+    for draw, name in (
+        (plot.confusion_matrix, "class_names"),
+        (plot.doubt_map, "threshold"),
+        (plot.reliability_diagram, "confidence_level"),
+        (plot.risk_coverage, "confidence_level"),
+    ):
+        said = fault(draw, prediction, y, ax=Figure().subplots(), **{name: value})
+        assert said is None or name in said
+    said = fault(plot.image_grid, np.zeros((2, 4, 4)), titles=value)
+    assert said is None or "titles" in said

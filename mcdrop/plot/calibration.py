@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mcdrop._checks import as_float, check_not_empty
+from mcdrop._checks import as_float, check_not_empty, check_number
 from mcdrop.diagnostics.calibration import CalibrationCurve, calibration_curves
 from mcdrop.diagnostics.regression import PitHistogram, pit_of
 from mcdrop.diagnostics.regression import pit_histogram as compute_pit_histogram
@@ -72,6 +72,7 @@ def reliability_diagram(
         'Confidence'
     """
     forecasts = class_forecasts(forecast, y_true)
+    check_number("confidence_level", confidence_level, low=0, high=1, open_ends=True)
     curves = calibration_curves(forecasts, confidence_level=confidence_level)
     return draw_reliability(curves, current_axes(ax))
 
@@ -140,6 +141,7 @@ def quantile_calibration(
         'Share of targets below it'
     """
     pit = _transform(forecast, y_true)
+    check_number("confidence_level", confidence_level, low=0, high=1, open_ends=True)
     curve = quantile_calibration_curve(pit, confidence_level=confidence_level)
     return draw_quantile_calibration({"MC dropout": curve}, current_axes(ax))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -56,7 +56,7 @@ def confusion_matrix(
     """
     answers = next(iter(class_forecasts(forecast, y_true).values()))
     num_classes = answers.probabilities.shape[1]
-    names = [str(n) for n in (class_names if class_names is not None else range(num_classes))]
+    names = _as_texts("class_names", range(num_classes) if class_names is None else class_names)
     if len(names) != num_classes:
         raise DataError(f"`class_names` holds {len(names)} names, expected {num_classes}.")
     counts = confusion_counts(answers.labels, answers.probabilities.argmax(axis=1), num_classes)
@@ -126,6 +126,7 @@ def image_grid(
             f"`images` has shape {np.shape(images)}, expected (N, H, W) or (N, H, W, channels) "
             "with 1, 3 or 4 channels."
         )
+    titles = None if titles is None else _as_texts("titles", titles)
     if titles is not None and len(titles) != len(pixels):
         raise DataError(f"`titles` holds {len(titles)} texts for {len(pixels)} images.")
     check_count("num_columns", num_columns, minimum=1)
@@ -160,3 +161,11 @@ def _value_range(pixels: Array) -> tuple[float, float]:
     if low >= 0 and 128 <= high <= 255:
         return 0.0, 255.0
     return low, high if high > low else low + 1.0
+
+
+def _as_texts(name: str, values: Any) -> list[str]:
+    """Returns one text for each of some values."""
+    single = isinstance(values, str) or getattr(values, "ndim", 1) == 0
+    if single or not isinstance(values, Iterable):
+        raise DataError(f"`{name}` is {values!r}, expected a list of texts.")
+    return [str(value) for value in values]

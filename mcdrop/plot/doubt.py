@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from mcdrop._checks import check_number
 from mcdrop.diagnostics.doubt import STEPS, DoubtMap
 from mcdrop.diagnostics.doubt import doubt_map as compute_doubt_map
 from mcdrop.errors import DataError
@@ -58,7 +60,7 @@ def doubt_map(
 
     Raises:
         DataError: The prediction is not of one class an example, its passes are not known, or
-            labels or other data do not fit.
+            labels or other data do not fit, or the threshold is no number of at least 0.
 
     References:
         Houlsby et al. (2011), arXiv:1112.5745; Mukhoti et al. (2023), arXiv:2102.11582.
@@ -71,6 +73,8 @@ def doubt_map(
         >>> doubt_map(prediction, np.zeros(30, int), ax=Figure().subplots()).get_xlabel()
         'Predictive entropy (nats)'
     """
+    if threshold is not None:
+        check_number("threshold", threshold, low=0.0, high=math.inf)
     targets = match_targets(prediction, y_true)
     if not has_map(prediction):
         raise DataError(

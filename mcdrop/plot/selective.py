@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from mcdrop._checks import check_number
 from mcdrop.diagnostics.selective import SelectiveCurve, accuracy_curves, error_curves
 from mcdrop.plot.axes import DASHED, current_axes, limit, percent_tick, tidy
 from mcdrop.plot.inputs import Forecasts, class_forecasts, regression_targets
@@ -62,6 +63,7 @@ def risk_coverage(
         >>> risk_coverage(p, p.argmax(axis=1), ax=Figure().subplots()).get_ylabel()
         'Accuracy of those'
     """
+    check_number("confidence_level", confidence_level, low=0, high=1, open_ends=True)
     if isinstance(forecast, Prediction) and forecast.task not in CLASS_TASKS:
         targets = regression_targets(forecast, y_true)
         curves = error_curves(forecast, targets, confidence_level=confidence_level)
