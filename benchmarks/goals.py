@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -118,8 +119,7 @@ def shared_masks(name: str, rounds: int, *, balanced: bool) -> tuple[float, floa
     Both over those of 50 ordinary passes; the error of the mean against 3,000 on the least certain
     of the examples, 30 copies of each. The pilot is not timed.
     """
-    with TemporaryDirectory() as folder:
-        model, pool = splitting.trained(name, Path(folder))
+    model, pool = _trained(name)
     ordinary = mcdrop.MCDropout(model)
     auto = mcdrop.MCDropout(model, splitting="auto", balanced=balanced)
     chosen = auto.choose_splitting(pool, num_samples=50)
@@ -138,6 +138,12 @@ def shared_masks(name: str, rounds: int, *, balanced: bool) -> tuple[float, floa
         errors[way] = float(np.square(mean.reshape(-1, *truth.shape) - truth).mean() ** 0.5)
     counts = chosen.splitting or (50,)
     return seconds["auto"] / seconds["ordinary"], errors["auto"] / errors["ordinary"], counts
+
+
+@cache
+def _trained(name: str) -> tuple[Any, Any]:
+    with TemporaryDirectory() as folder:
+        return splitting.trained(name, Path(folder))
 
 
 def _seconds(work: Callable[[], Any]) -> float:
