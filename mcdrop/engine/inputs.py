@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import operator
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from numbers import Real
@@ -211,6 +212,10 @@ def read_batches(x: Any) -> Iterator[Any]:
         return iter(x.as_numpy_iterator())
     if isinstance(x, keras.utils.PyDataset):
         return map(x.__getitem__, range(_count_batches(x)))
+    if isinstance(x, itertools.cycle | itertools.repeat) and operator.length_hint(x, -1) < 0:
+        raise DataError(
+            f"`x` is an itertools.{type(x).__name__} that never ends. Cut it with itertools.islice."
+        )
     return iter(x)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import keras
 import numpy as np
 import pandas as pd
@@ -383,11 +385,22 @@ class Counted(Unmeasured):
 
 
 @pytest.mark.parametrize(
-    "x", [lambda: dataset(X).batch(2).repeat(), lambda: Unmeasured(), lambda: Endless()]
+    "x",
+    [
+        lambda: dataset(X).batch(2).repeat(),
+        lambda: Unmeasured(),
+        lambda: Endless(),
+        lambda: itertools.repeat(X),
+        lambda: itertools.cycle([X]),
+    ],
 )
 def test_data_without_an_end_are_refused_at_once(one_input, x):
     with pytest.raises(DataError, match="never ends"):
         one_input.predict(x(), num_samples=2)
+
+
+def test_a_batch_may_be_repeated_so_often(one_input):
+    assert len(one_input.predict(itertools.repeat(X, 2), num_samples=2)) == 2 * COUNT
 
 
 def test_a_pydataset_may_count_its_batches(one_input):
