@@ -6,6 +6,7 @@ import itertools
 import operator
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from numbers import Real
 from typing import Any
 
@@ -261,7 +262,7 @@ def _is_plain(value: Any) -> bool:
     """Returns whether a value is a Python number or text, or a list that begins with one."""
     while isinstance(value, list) and value:
         value = value[0]
-    return isinstance(value, str | bytes | Real) and not isinstance(value, np.generic)
+    return isinstance(value, str | bytes | Real) and not isinstance(value, np.number)
 
 
 def _from_lists(x: list[Any]) -> Array:
@@ -318,7 +319,7 @@ def _from_objects(name: str, array: Array) -> Array:
     """Returns objects as strings where all are, and as numbers where all are."""
     if all(isinstance(value, str | bytes) for value in array.flat):
         return array
-    if all(isinstance(value, Real) for value in array.flat):
+    if all(isinstance(value, Real | Decimal) for value in array.flat):
         return array.astype(np.float64)
     import pandas as pd
 

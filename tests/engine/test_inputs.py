@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from decimal import Decimal
 
 import keras
 import numpy as np
@@ -218,6 +219,7 @@ TEXTS = {
     "generator": lambda: iter([WORDS[:1], WORDS[1:].astype(object)]),
     "list": lambda: WORDS[:, 0].tolist(),
     "list of lists": lambda: WORDS.tolist(),
+    "list of numpy strings": lambda: list(WORDS[:, 0]),
 }
 
 
@@ -397,6 +399,12 @@ class Counted(Unmeasured):
 def test_data_without_an_end_are_refused_at_once(one_input, x):
     with pytest.raises(DataError, match="never ends"):
         one_input.predict(x(), num_samples=2)
+
+
+def test_decimal_numbers_are_numbers(one_input):
+    values = pd.DataFrame(X.astype(str)).map(Decimal)
+    expected = one_input.sample(X, num_samples=2)
+    np.testing.assert_allclose(one_input.sample(values, num_samples=2), expected, rtol=1e-6)
 
 
 def test_a_batch_may_be_repeated_so_often(one_input):
