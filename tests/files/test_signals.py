@@ -10,6 +10,18 @@ from mcdrop.files import Kind, Stopped, replaced
 from mcdrop.files.signals import STOPPING, stopping_raises, stopping_waits
 
 
+@pytest.fixture(autouse=True)
+def heard():
+    """Undoes what a shell asks of jobs in its background: to ignore some requests."""
+    before = {number: signal.getsignal(number) for number in STOPPING}
+    for number in STOPPING:
+        if before[number] == signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
 @pytest.mark.parametrize("number", STOPPING)
 def test_a_request_to_stop_raises_and_later_ones_wait(number):
     before = [signal.getsignal(other) for other in STOPPING]
