@@ -23,6 +23,8 @@ from benchmarks.models import CASES, SubclassedCNN
 from mcdrop.engine.processor import has_bfloat16
 
 FIRST_EXAMPLES = 32
+WARM = 5
+"""Calls of a size before it is timed: masks of a shape that comes again are compiled then."""
 SIZES = ((61, 50), (64, 47), (3, 50), (64, 9), (37, 23))
 """Examples and passes that come after a warm call of 64 and 50."""
 
@@ -95,7 +97,7 @@ def subclassed(rounds: int) -> float:
     for name, model in {"own": own, "Sequential": case.build()}.items():
         mc = mcdrop.MCDropout(model, task=case.task)
         ways[name] = lambda mc=mc: mc.predict(x, num_samples=50)
-    seconds = interleaved(ways, rounds, time.process_time)
+    seconds = interleaved(ways, rounds, time.process_time, WARM)
     return seconds["own"] / seconds["Sequential"]
 
 
@@ -109,7 +111,7 @@ def bfloat16(rounds: int) -> str:
     for dtype in (None, "bfloat16"):
         mc = mcdrop.MCDropout(model, task=case.task, compute_dtype=dtype)
         ways[str(dtype)] = lambda mc=mc: mc.predict(x, num_samples=50)
-    seconds = interleaved(ways, rounds, time.process_time)
+    seconds = interleaved(ways, rounds, time.process_time, WARM)
     return f"{seconds['bfloat16'] / seconds['None']:.2f}"
 
 
@@ -127,7 +129,7 @@ def shared_masks(name: str, rounds: int, *, balanced: bool) -> tuple[float, floa
         "ordinary": lambda: ordinary.predict(pool, num_samples=50),
         "auto": lambda: chosen.predict(pool),
     }
-    seconds = interleaved(ways, rounds, time.process_time)
+    seconds = interleaved(ways, rounds, time.process_time, WARM)
     spread = ordinary.predict(pool, num_samples=20, seed=1).variance.sum(axis=-1)
     few = pool[np.argsort(-spread)[: splitting.EXAMPLES]]
     truth = ordinary.predict(few, num_samples=3000, seed=2).mean

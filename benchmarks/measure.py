@@ -12,10 +12,12 @@ def interleaved(
     ways: Mapping[str, Callable[[], Any]],
     rounds: int,
     clock: Callable[[], float] = time.perf_counter,
+    warm: int = 1,
 ) -> dict[str, float]:
-    """Returns the median seconds of each way over `rounds`, after one warm-up of each."""
+    """Returns the median seconds of each way over `rounds`, after `warm` calls of each."""
     for work in ways.values():
-        work()
+        for _ in range(warm):
+            work()
     seconds: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(rounds):
         for name, work in ways.items():
