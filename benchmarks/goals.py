@@ -1,4 +1,4 @@
-"""What the table of models leaves out: first calls, new sizes, own code, shared masks, scores.
+"""What the table of models leaves out: first calls, new sizes, own code, shared masks.
 
 Ratios of processor time, of ways that take turns in one process, so that they hold on a machine
 that does other things beside.
@@ -25,6 +25,7 @@ from mcdrop.engine.processor import has_bfloat16
 FIRST_EXAMPLES = 32
 WARM = 5
 """Calls of a size before it is timed: masks of a shape that comes again are compiled then."""
+
 SIZES = ((61, 50), (64, 47), (3, 50), (64, 9), (37, 23))
 """Examples and passes that come after a warm call of 64 and 50."""
 

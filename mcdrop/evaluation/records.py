@@ -9,6 +9,9 @@ from typing import Any
 
 from mcdrop.metrics.calibration import CalibrationFloor
 
+UNKNOWN_NOISE = "the noise of the passes is not known, as they were not kept (keep_samples=True)"
+"""Reason of a difference without an interval, where the passes of a side are needed for one."""
+
 
 @dataclass(frozen=True)
 class Estimate:

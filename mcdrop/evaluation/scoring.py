@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from mcdrop.errors import DataError
 from mcdrop.evaluation.forecasts import ClassForecast, Forecast, are_equal
 from mcdrop.evaluation.measures import Measure, Side, nothing
-from mcdrop.evaluation.records import Estimate
+from mcdrop.evaluation.records import UNKNOWN_NOISE, Estimate
 from mcdrop.evaluation.sources import Source
 from mcdrop.intervals import Interval, absent
 from mcdrop.weighted.arrays import BLOCK_ELEMENTS, ROUNDING
@@ -48,7 +48,6 @@ NO_NOISE = MonteCarloNoise(error=0.0, shift=0.0, degrees=1)
 SINGLE_PRECISION = 1e-6
 """Difference, relative to the values, that passes in single precision make of equal forecasts."""
 
-UNKNOWN_NOISE = "the noise of the passes is not known, as they were not kept (keep_samples=True)"
 NO_VARIATION = "it is the same in every resample, so the data do not tell how far it may vary"
 NOT_ASKED = "point values alone were asked for"
 

@@ -78,11 +78,8 @@ def _metrics(evaluation: Evaluation) -> str:
         if only == "unknown":
             none = "The one score cannot" if len(judged) == 1 else f"Of {scores} none can"
             return f"{none} be judged: the data are too few"
-        return (
-            f"The one score does not change{more}"
-            if len(judged) == 1
-            else (f"Of {scores} none changes{more}")
-        )
+        none = "The one score does not change" if len(judged) == 1 else f"Of {scores} none changes"
+        return f"{none}{more}"
     if len(judged) == 1:
         return f"With MC dropout the one score is {words[judged[0]]}"
     named = [f"{judged.count(side)} {said}" for side, said in words.items() if side in judged]

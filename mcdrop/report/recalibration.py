@@ -11,6 +11,7 @@ from mcdrop.diagnostics.calibration import calibration_curves
 from mcdrop.diagnostics.regression import regression, with_own_scores
 from mcdrop.errors import DataError
 from mcdrop.evaluation import Estimate, Evaluation, compare
+from mcdrop.evaluation.records import UNKNOWN_NOISE
 from mcdrop.plot.inputs import class_forecasts
 from mcdrop.prediction import CLASS_TASKS, Prediction
 from mcdrop.report.content import Recalibrated, RepairedMetric
@@ -35,7 +36,7 @@ class Recalibration:
 
 def _explained(difference: Estimate) -> Estimate:
     """Returns a difference whose reason names the repair, not passes that the user did keep."""
-    if "keep_samples=True" not in difference.reason:
+    if difference.reason != UNKNOWN_NOISE:
         return difference
     return replace(difference, reason="the prediction is repaired as a whole, not its passes")
 

@@ -124,9 +124,7 @@ def failure(
     worst, shown = _worst(rows, level)
     facts = [_class_fact(worst[0])] if shown else []
     if confusion is not None and confusion.share < 1.0:
-        order = np.argsort(-forecast.predictive_entropy, kind="stable")
-        inside = np.zeros(correct.size, bool)
-        inside[order[: confusion.count]] = True
+        inside = forecast.predictive_entropy >= confusion.threshold
         mistakes = correct == 0
         held = share(1.0 * inside[mistakes], None if example is None else example[mistakes], level)
         facts.append(mistakes_fact(held, wrong, confusion.count, confusion.share))
